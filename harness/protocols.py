@@ -1,0 +1,178 @@
+"""The parts of a test and how they meet. Each is small enough to be implemented by a test of its own.
+
+    generator -> invoke Op -> client -> ok|fail|info Op -> recorder -> History -> checkers -> verdicts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Literal, Protocol
+
+import msgspec
+
+from harness.op import Op
+from harness.rng import Streams
+from harness.verdict import Verdict
+
+# Generators.
+
+
+class Pending:
+    """The generator has nothing to do now, but may have later."""
+
+    def __repr__(self) -> str:
+        return "PENDING"
+
+
+PENDING: Final = Pending()
+
+
+class Context(msgspec.Struct):
+    """What a generator may know when it is asked.
+
+    Attributes:
+        time: nanoseconds since the start.
+        free: the threads that are free, in order: worker numbers from 0, and ``"nemesis"``.
+        processes: the process that each thread runs as now.
+        streams: the run's randomness; a generator draws from streams named after itself.
+    """
+
+    time: int
+    free: tuple[int | str, ...]
+    processes: Mapping[int | str, int | str]
+    streams: Streams
+
+
+class Generator(Protocol):
+    """Decides what is done next. It holds the state; combinators wrap it. It never waits and never looks at a clock."""
+
+    def next(self, ctx: Context) -> Op | Pending | None:
+        """The next operation (with a free process, and a time that is not past), or PENDING, or None: done for good.
+
+        An operation whose time is in the future is not consumed until then: the generator may be asked again before.
+        """
+        ...
+
+    def update(self, op: Op) -> None:
+        """Learn of an operation that was invoked or completed."""
+        ...
+
+
+# Clients.
+
+
+class Client(Protocol):
+    """Carries out the operations of one process, or of the nemesis."""
+
+    async def invoke(self, op: Op) -> Op:
+        """Do it; return the completion, ``ok``, ``fail`` or ``info``.
+
+        What is raised instead becomes ``info``. The interpreter sets the time and the index.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+ClientFactory = Callable[[int], Awaitable[Client]]  # from a process number
+
+# Histories.
+
+
+class RowEncoder(Protocol):
+    """Turns the operations of a workload into integers, kept in columns beside the JSON lines.
+
+    Absent numbers are ``ABSENT``. A change of meaning needs a new ``version``: older columns are then rebuilt.
+    """
+
+    name: str
+    version: int
+    fields: tuple[str, ...]  # names of the integers of an operation
+    row_fields: tuple[str, ...]  # names of the integers of each of its rows (accesses)
+
+    def encode(self, op: Op) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the operation's integers, and those of all its rows, flat.
+
+        Raises:
+            ValueError: the value is not of this workload's shape, said in words.
+        """
+        ...
+
+
+ABSENT: Final = -1
+
+# Checkers.
+
+
+class CheckContext(msgspec.Struct):
+    """What a checker may know beside the history.
+
+    Attributes:
+        options: the workload's options, with the defaults filled in.
+        claim: the consistency model that the workload claims.
+    """
+
+    options: dict[str, Any] = {}
+    claim: str = "strict-serializable"
+
+
+class Checker(Protocol):
+    """Judges a history, from the history alone. Pure: the same history gets the same verdict."""
+
+    name: str
+
+    def check(self, history: Any, context: CheckContext) -> Verdict:
+        """Judge a ``harness.history.History``. Whatever is raised makes the verdict unknown."""
+        ...
+
+
+# Workloads.
+
+
+class WorkloadOption(msgspec.Struct, frozen=True):
+    """An option of a workload, given as ``--workload-opt name=value``."""
+
+    name: str
+    default: int | str
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: int = 0
+
+
+Claim = Literal["strict-serializable", "serializable", "strong-snapshot-isolation", "snapshot-isolation", "linearizable"]
+
+
+class Workload(Protocol):
+    """What is done to a store, and what it must satisfy. Made from its options by a class of ``workloads/``."""
+
+    name: str
+    summary: str
+    claim: Claim
+    options: dict[str, Any]
+    encoder: RowEncoder
+
+    def split_keys(self) -> Sequence[bytes]:
+        """Where the cluster's regions should be split before the run."""
+        ...
+
+    async def setup(self, store: Any) -> None:
+        """Write the initial state through a ``cluster.api.Store``."""
+        ...
+
+    def client(self, store: Any) -> Client:
+        """A client of one process over its ``cluster.api.Store``."""
+        ...
+
+    def generator(self) -> Generator:
+        """The main phase: endless; the run limits it in time and rate."""
+        ...
+
+    def final_generator(self) -> Generator | None:
+        """After all faults are healed: final reads, say."""
+        ...
+
+    def checkers(self) -> Sequence[Checker]:
+        """What judges the history."""
+        ...
