@@ -1,0 +1,1 @@
+"""quorumquake: a chaos and consistency test harness for TiKV."""

@@ -1,0 +1,1 @@
+"""Pure functions of a history: what holds, what is broken, and why."""

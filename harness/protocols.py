@@ -1,6 +1,6 @@
 """The parts of a test and how they meet. Each is small enough to be implemented by a test of its own.
 
-    generator -> invoke Op -> client -> ok|fail|info Op -> recorder -> History -> checkers -> verdicts
+generator -> invoke Op -> client -> ok|fail|info Op -> recorder -> History -> checkers -> verdicts
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ class WorkloadOption(msgspec.Struct, frozen=True):
     minimum: int = 0
 
 
-Claim = Literal["strict-serializable", "serializable", "strong-snapshot-isolation", "snapshot-isolation", "linearizable"]
+Claim = Literal[
+    "strict-serializable", "serializable", "strong-snapshot-isolation", "snapshot-isolation", "linearizable"
+]
 
 
 class Workload(Protocol):

@@ -1,0 +1,1 @@
+"""What is done to the cluster: faults, their schedule, their undoing."""

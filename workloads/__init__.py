@@ -1,0 +1,1 @@
+"""What is done to the store, and what it must satisfy."""

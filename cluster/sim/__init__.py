@@ -1,0 +1,1 @@
+"""PD and TiKV in one process, on virtual time, from one seed."""

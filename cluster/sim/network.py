@@ -18,7 +18,7 @@ _MILLION = 1_000_000
 
 
 class RpcError:
-    """A call that got no answer: ``why`` is ``timeout``, ``refused`` (nobody listens) or ``broken`` (died meanwhile)."""
+    """A call without an answer: ``why`` is ``timeout``, ``refused`` (nobody listens) or ``broken`` (it died)."""
 
     __slots__ = ("why",)
 
