@@ -1,0 +1,113 @@
+"""The command line. Data goes to standard output, all else to standard error; exit codes are in ``exit_codes``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import commands
+from harness.exit_codes import ExitCode
+from harness.guard import run_guarded
+
+_FORMAT = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default=None, help="How to print the result."
+)
+_OUT = click.option("--out", metavar="DIR", help="Folder below which run folders are made. [default: runs]")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="quorumquake", prog_name="quorumquake")
+def cli() -> None:
+    """Run concurrent transactions on TiKV under faults, and prove from the history whether its promises held.
+
+    Exit codes: 0 valid, 1 anomaly, 2 usage, 3 unknown, 4 environment, 5 internal error, 130 interrupted.
+    """
+
+
+@cli.command()
+@click.argument("workload")
+@click.option(
+    "--cluster", metavar="sim|pd://H:P", help="The cluster: simulated, or one that is running. [default: sim]"
+)
+@click.option("--nemesis", metavar="a,b|all|none", help="Faults to inject. [default: all on sim, else none]")
+@click.option("--nemesis-interval", metavar="TIME", help="Mean time between faults. [default: 5s]")
+@click.option("--time-limit", metavar="TIME", help="Length of the main phase, in the cluster's time. [default: 60s]")
+@click.option("--concurrency", metavar="N", type=int, help="Client processes at once. [default: 10]")
+@click.option("--rate", metavar="HZ", type=float, help="Operations a second, of all; 0 is no limit. [default: 75]")
+@click.option("--seed", metavar="N", type=int, help="Seed of all randomness. [default: drawn, and printed]")
+@click.option("--nodes", metavar="N", type=int, help="TiKV stores of the simulated cluster. [default: 5]")
+@click.option("--bug", metavar="NAME", help="Plant a bug in the simulated cluster; see `list`.")
+@click.option("--workload-opt", "workload_opts", metavar="K=V", multiple=True, help="An option of the workload.")
+@_OUT
+@_FORMAT
+@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="TOML with these options.")
+@click.option("--dry-run", is_flag=True, help="Print the fault schedule and stop.")
+def run(**options: Any) -> ExitCode:
+    """Run WORKLOAD on a cluster under faults, check its history, write a report."""
+    return commands.run(**options)
+
+
+@cli.command()
+@click.argument("target", metavar="RUN_OR_HISTORY")
+@click.option("--workload", metavar="NAME", help="Whose history it is, where no run folder says so. [default: bank]")
+@click.option("--workload-opt", "workload_opts", metavar="K=V", multiple=True, help="An option of the workload.")
+@_FORMAT
+def check(**options: Any) -> ExitCode:
+    """Judge a run folder again, or a history file (JSON lines, also .gz)."""
+    return commands.check(**options)
+
+
+@cli.command()
+@click.argument("target", metavar="RUN")
+def report(**options: Any) -> ExitCode:
+    """Write the HTML report of a run again, and print its path."""
+    return commands.report(**options)
+
+
+@cli.command()
+@click.argument("target", metavar="RUN")
+@_OUT
+@_FORMAT
+def replay(**options: Any) -> ExitCode:
+    """Run the same test again from its seed, and compare the histories."""
+    return commands.replay(**options)
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["all", "workloads", "nemeses", "bugs", "runs"]), default="all")
+@_OUT
+@_FORMAT
+def list_(**options: Any) -> ExitCode:
+    """List workloads, faults, planted bugs, and the runs so far."""
+    return commands.list_(**options)
+
+
+@cli.command()
+@_FORMAT
+def doctor(**options: Any) -> ExitCode:
+    """Say what works on this machine, what does not, and why."""
+    return commands.doctor(**options)
+
+
+def invoke(arguments: list[str]) -> ExitCode:
+    """Run the command line ``arguments`` in this process. Raises what goes wrong: see ``guard``."""
+    # Not standalone: click would turn an abort, and a broken pipe, into exit code 1, which means an anomaly here.
+    outcome = cli.main(arguments, prog_name="quorumquake", standalone_mode=False)
+    return ExitCode(outcome or 0)
+
+
+def main() -> None:
+    """The entry point of ``quorumquake`` and ``qq``."""
+    code = run_guarded(lambda: invoke(sys.argv[1:]))
+    if commands.needs_hard_exit():
+        # The extension module of tikv-client may crash while the interpreter ends, and change the exit code.
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

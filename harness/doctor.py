@@ -1,0 +1,130 @@
+"""What works on this machine, what does not, why, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+State = Literal["ok", "missing", "wrong"]
+
+PACKAGES = ("harness", "workloads", "nemesis", "checkers", "reports", "cluster")
+_NEEDED = ("click", "jinja2", "matplotlib", "msgspec", "networkx", "numpy", "pandas", "rich", "scipy")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at.
+
+    Attributes:
+        state: ``ok``, ``missing`` (something optional cannot be used) or ``wrong`` (nothing works until it is mended).
+        says: what was seen, and what to do.
+    """
+
+    subject: str
+    state: State
+    says: str
+
+
+def examine() -> list[Finding]:
+    """Look at everything; never raises."""
+    findings: list[Finding] = []
+    for look in (_python, _libraries, _shadowing, _tikv_client, _docker, _chromium, _folder):
+        try:
+            findings.extend(look())
+        except Exception as error:  # noqa: BLE001 (a doctor who faints helps nobody)
+            findings.append(Finding(look.__name__.strip("_"), "wrong", f"could not be examined: {error!r}"))
+    return findings
+
+
+def _python() -> Iterator[Finding]:
+    version = platform.python_version()
+    if sys.version_info < (3, 11):
+        yield Finding("python", "wrong", f"{version} is too old: 3.11 or newer is needed")
+    else:
+        yield Finding("python", "ok", f"{version} ({platform.python_implementation()}, {platform.machine()})")
+
+
+def _libraries() -> Iterator[Finding]:
+    absent = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if absent:
+        yield Finding("libraries", "wrong", f"not installed: {', '.join(absent)}; run `pip install quorumquake`")
+    else:
+        yield Finding("libraries", "ok", "all there; the simulated cluster needs nothing else")
+
+
+def _shadowing() -> Iterator[Finding]:
+    """Our top-level names are common ones: a folder of the user's may hide one of them."""
+    home = Path(__file__).resolve().parent.parent
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if found != home / name:
+            where = found or next(iter(spec.submodule_search_locations or []), "?") if spec else "nowhere"
+            yield Finding(
+                "import names",
+                "wrong",
+                f"`import {name}` finds {where}, not quorumquake's: start `quorumquake` from another folder, or take "
+                f"the folder that holds {name}/ out of PYTHONPATH",
+            )
+            return
+    yield Finding("import names", "ok", f"none of {', '.join(PACKAGES)} is hidden by a folder of yours")
+
+
+def _tikv_client() -> Iterator[Finding]:
+    subject = "tikv-client"
+    try:
+        version = importlib.metadata.version("tikv-client")
+    except importlib.metadata.PackageNotFoundError:
+        why = "is not installed: `pip install tikv-client==0.0.4`"
+        if sys.version_info[:2] != (3, 11) or platform.machine() not in ("x86_64", "AMD64"):
+            why = (
+                "has wheels for CPython 3.11 on x86_64 only, and this is "
+                f"{platform.python_version()} on {platform.machine()}: use such a Python for --cluster pd://..."
+            )
+        yield Finding(subject, "missing", f"{why}; the simulated cluster works without it")
+        return
+    yield Finding(subject, "ok", f"{version}: --cluster pd://HOST:PORT can be used")
+
+
+def _docker() -> Iterator[Finding]:
+    socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    if socket.startswith("/") and not Path(socket).exists():
+        yield Finding("docker", "missing", f"no engine at {socket} (not needed yet: no cluster here runs in Docker)")
+    else:
+        yield Finding("docker", "ok", f"an engine may answer at {socket}")
+
+
+def _chromium() -> Iterator[Finding]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path:
+        yield Finding("chromium", "ok", f"{path}: the tests of the report can run")
+    else:
+        yield Finding(
+            "chromium", "missing", "not found; only tests of the report need it (Debian: apt install chromium)"
+        )
+
+
+def _folder() -> Iterator[Finding]:
+    here = Path.cwd()
+    if not os.access(here, os.W_OK):
+        yield Finding("current folder", "missing", f"{here} cannot be written: use --out DIR for the runs")
+        return
+    free = shutil.disk_usage(here).free
+    state: State = "ok" if free > 200_000_000 else "missing"
+    yield Finding("current folder", state, f"{here}, {free / 1e9:.1f} GB free")
+
+
+def print_findings(findings: list[Finding], write: Callable[[str], object]) -> None:
+    """One line each."""
+    mark = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  "}
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        write(f"{mark[finding.state]}  {finding.subject:<{width}}  {finding.says}")

@@ -1,0 +1,125 @@
+"""From what was typed and what the TOML file says to a ``RunSpec``: the command line wins, then the file."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.exit_codes import UsageError
+from harness.protocols import WorkloadOption
+from harness.spec import ALL, NONE, RunSpec, parse_duration
+from harness.suggest import unknown_name
+
+DEFAULTS: dict[str, Any] = {
+    "cluster": "sim",
+    "nemesis-interval": 5,
+    "time-limit": 60,
+    "concurrency": 10,
+    "rate": 75,
+    "nodes": 5,
+    "out": "runs",
+    "format": "text",
+}
+
+# Larger seeds would not survive readers of JSON that know doubles only.
+MAX_SEED = 2**53 - 1
+
+
+def merge(given: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """All options by their names with dashes; what was not given anywhere and has no default is None."""
+    names = {*DEFAULTS, "nemesis", "seed", "bug"}
+    merged = {}
+    for name in sorted(names):
+        typed = given.get(name.replace("-", "_"))
+        merged[name] = typed if typed is not None else config.get(name, DEFAULTS.get(name))
+    if merged["format"] not in ("text", "json"):
+        raise UsageError(f"format must be text or json, not {merged['format']!r}")
+    return merged
+
+
+def to_spec(
+    workload: str, options: Mapping[str, Any], workload_options: Mapping[str, Any], nemesis: Sequence[str]
+) -> RunSpec:
+    """Check the merged options and make the spec; ``nemesis`` and ``workload_options`` are resolved already."""
+    cluster = options["cluster"]
+    simulated = cluster == "sim"
+    if options["bug"] and not simulated:
+        raise UsageError("--bug plants a bug in the simulated cluster; a real one brings its own")
+    seed = secrets.randbits(32) if options["seed"] is None else options["seed"]
+    return RunSpec(
+        workload=workload,
+        cluster=cluster,
+        nemesis=tuple(nemesis),
+        nemesis_interval_s=parse_duration(options["nemesis-interval"], "nemesis-interval"),
+        time_limit_s=parse_duration(options["time-limit"], "time-limit"),
+        concurrency=_within("concurrency", options["concurrency"], 1, 10_000),
+        rate=_rate(options["rate"]),
+        seed=_within("seed", seed, 0, MAX_SEED),
+        nodes=_within("nodes", options["nodes"], 3, 50),
+        bug=options["bug"],
+        workload_options=dict(workload_options),
+        out=str(options["out"]),
+    )
+
+
+def split_names(asked: str | list[Any] | None, *, simulated: bool) -> list[str]:
+    """The names in ``--nemesis``: all on a simulated cluster, none elsewhere, where nothing was asked."""
+    if asked is None:
+        return [ALL] if simulated else []
+    parts = asked if isinstance(asked, list) else asked.split(",")
+    names = [str(part).strip() for part in parts]
+    if names == [NONE]:
+        return []
+    if NONE in names:
+        raise UsageError("--nemesis none goes with no other name")
+    if "" in names:
+        raise UsageError("--nemesis needs names, separated by commas, or all, or none")
+    return list(dict.fromkeys(names))
+
+
+def parse_workload_options(pairs: Sequence[str]) -> dict[str, str]:
+    """``k=v`` pairs of ``--workload-opt``."""
+    result = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--workload-opt takes NAME=VALUE, not {pair!r}")
+        result[name.strip()] = value.strip()
+    return result
+
+
+def resolve_workload_options(known: Sequence[WorkloadOption], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of a workload with its value, checked; defaults filled in."""
+    by_name = {option.name: option for option in known}
+    for name in given:
+        if name.replace("-", "_") not in by_name:
+            raise unknown_name("workload option", name, by_name)
+    values = {name.replace("-", "_"): value for name, value in given.items()}
+    return {option.name: _value(option, values.get(option.name, option.default)) for option in known}
+
+
+def _value(option: WorkloadOption, value: Any) -> int | str:
+    if isinstance(option.default, int):
+        try:
+            number = int(str(value))
+        except ValueError:
+            raise UsageError(f"workload option {option.name} must be a whole number, not {value!r}") from None
+        if number < option.minimum or number >= 2**53:
+            raise UsageError(f"workload option {option.name} must be at least {option.minimum}, not {value}")
+        return number
+    if option.choices and value not in option.choices:
+        raise UsageError(f"workload option {option.name} must be one of {', '.join(option.choices)}, not {value!r}")
+    return str(value)
+
+
+def _within(name: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise UsageError(f"{name} must be from {low} to {high}, not {value}")
+    return value
+
+
+def _rate(value: float) -> float:
+    if not 0 <= value <= 1_000_000:
+        raise UsageError(f"rate must be from 0 (no limit) to 1000000 operations a second, not {value}")
+    return float(value)

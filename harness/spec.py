@@ -1,0 +1,105 @@
+"""What a run is asked to be: every option, from wherever it came, checked once and written down once.
+
+A ``RunSpec`` holds all that is needed to run the same test again. It is what ``spec.json`` of a run's folder contains.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from harness.clock import SECOND
+from harness.exit_codes import UsageError
+
+ALL = "all"
+NONE = "none"
+
+Format = Literal["text", "json"]
+
+
+class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a run.
+
+    Attributes:
+        workload: its name.
+        cluster: ``sim`` or ``pd://HOST:PORT[,HOST:PORT...]``.
+        nemesis: names of fault packages; empty: none.
+        nemesis_interval_s: seconds from the start of one fault to the start of the next, on average.
+        time_limit_s: seconds of the main phase, in the cluster's time.
+        concurrency: client processes at once.
+        rate: operations a second, over all processes together; 0: as fast as they go.
+        seed: of all randomness.
+        nodes: TiKV stores of a simulated cluster.
+        bug: a planted bug of the simulated cluster, or None.
+        workload_options: all of the workload's options.
+        out: the folder below which run folders are made.
+    """
+
+    workload: str
+    cluster: str
+    nemesis: tuple[str, ...]
+    nemesis_interval_s: float
+    time_limit_s: float
+    concurrency: int
+    rate: float
+    seed: int
+    nodes: int
+    bug: str | None
+    workload_options: dict[str, Any]
+    out: str
+
+    @property
+    def time_limit_ns(self) -> int:
+        """The main phase, in nanoseconds."""
+        return round(self.time_limit_s * SECOND)
+
+    @property
+    def interval_ns(self) -> int:
+        """The mean time between faults, in nanoseconds."""
+        return round(self.nemesis_interval_s * SECOND)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the cluster is the simulated one."""
+        return self.cluster == "sim"
+
+    def command_line(self) -> str:
+        """One line that runs the same test again."""
+        words = ["quorumquake", "run", self.workload]
+        if not self.simulated:
+            words += ["--cluster", self.cluster]
+        words += ["--nemesis", ",".join(self.nemesis) or NONE]
+        if self.nemesis:
+            words += ["--nemesis-interval", _number(self.nemesis_interval_s)]
+        words += ["--time-limit", _number(self.time_limit_s), "--concurrency", str(self.concurrency)]
+        words += ["--rate", _number(self.rate), "--seed", str(self.seed)]
+        if self.simulated:
+            words += ["--nodes", str(self.nodes)]
+        if self.bug:
+            words += ["--bug", self.bug]
+        for name, value in self.workload_options.items():
+            words += ["--workload-opt", f"{name}={value}"]
+        return " ".join(words)
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+def parse_duration(text: str | float, name: str) -> float:
+    """Seconds from ``60``, ``1.5s``, ``2m``, ``1h`` or ``500ms``; ``name`` is the option, for the error.
+
+    Raises:
+        UsageError: it is none of these, or not above 0, or longer than 30 days.
+    """
+    match = _DURATION.fullmatch(str(text).strip())
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if not 0 < seconds <= 30 * 86_400:
+        raise UsageError(f"{name} must be a time such as 60, 90s, 2m or 1h (at most 30 days), not {text!r}")
+    return seconds
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if value < 1e6 else str(int(value))
