@@ -1,0 +1,38 @@
+package main
+
+import (
+	"github.com/ngaut/unistore/pd"
+	"github.com/ngaut/unistore/tikv/raftstore"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/pdpb"
+	"github.com/pingcap/log"
+	"go.uber.org/zap"
+)
+
+// splitter is a PD client that carries out PD's requests to split a region at given keys, and passes on all others.
+//
+// The library underneath would halve the region instead; PD wants the bounds of its keyspaces ('r' and 'x' followed by
+// 0 0 0 and by 0 0 1) and would ask for ever.
+type splitter struct {
+	pd.Client
+	router *raftstore.RaftstoreRouter
+}
+
+// SetRegionHeartbeatResponseHandler puts this splitter in front of the handler.
+func (s *splitter) SetRegionHeartbeatResponseHandler(next func(*pdpb.RegionHeartbeatResponse)) {
+	s.Client.SetRegionHeartbeatResponseHandler(func(resp *pdpb.RegionHeartbeatResponse) {
+		if request := resp.GetSplitRegion(); request != nil && len(request.GetKeys()) > 0 {
+			go s.split(resp, request.GetKeys())
+			return
+		}
+		next(resp)
+	})
+}
+
+// split waits for the answer of Raft, so it must not run on the heartbeat's own goroutine.
+func (s *splitter) split(resp *pdpb.RegionHeartbeatResponse, keys [][]byte) {
+	where := &kvrpcpb.Context{RegionId: resp.GetRegionId(), RegionEpoch: resp.GetRegionEpoch()}
+	if _, err := s.router.SplitRegion(where, keys); err != nil {
+		log.Warn("PD asked for a split that failed", zap.Uint64("region", resp.GetRegionId()), zap.Error(err))
+	}
+}
