@@ -32,7 +32,8 @@ class Context(msgspec.Struct):
 
     Attributes:
         time: nanoseconds since the start.
-        free: the threads that are free, in order: worker numbers from 0, and ``"nemesis"``.
+        free: the threads that are free, longest idle first (so that work goes round): worker numbers from 0, and
+            ``"nemesis"``.
         processes: the process that each thread runs as now.
         streams: the run's randomness; a generator draws from streams named after itself.
     """
@@ -50,6 +51,7 @@ class Generator(Protocol):
         """The next operation (with a free process, and a time that is not past), or PENDING, or None: done for good.
 
         An operation whose time is in the future is not consumed until then: the generator may be asked again before.
+        One whose time is not in the future is consumed: whoever asked must see it done.
         """
         ...
 
