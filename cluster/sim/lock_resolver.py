@@ -55,7 +55,7 @@ class LockResolver:
         Which of the two cannot be told before the TTL of the lock found is over; then a rollback is left at the
         primary, which stops a prewrite that comes after all.
         """
-        expired = physical_ms(lock.start_ts) + lock.ttl_ms <= physical_ms(now)
+        expired = physical_ms(lock.start_ts) + lock.ttl_ms < physical_ms(now)
         command = CheckTxnStatus(lock.primary, lock.start_ts, now, expired)
         answer = await self._sender.send(lock.primary, command, budget)
         if isinstance(answer, TxnNotFound):

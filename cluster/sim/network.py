@@ -30,11 +30,11 @@ class RpcError:
 
 
 class _Link:
-    __slots__ = ("bits", "cuts", "delay", "free_at", "loss_ppm", "stream")
+    __slots__ = ("bits", "cuts", "delay", "free_at", "loss_ppm", "losses")
 
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        self.bits = stream.bits
+    def __init__(self, latencies: Stream) -> None:
+        self.bits = latencies.bits
+        self.losses: Stream | None = None  # a stream of its own: losing messages must not change the latencies drawn
         self.free_at = 0  # nothing arrives before what was sent earlier
         self.cuts = 0  # how many partitions cut it
         self.loss_ppm = 0
@@ -78,7 +78,7 @@ class Network:
 
     def _transmit(self, src: str, dst: str, deliver: Callable[..., object], *args: Any) -> None:
         link = self._link(src, dst)
-        if link.cuts or (link.loss_ppm and link.stream.below(_MILLION) < link.loss_ppm):
+        if link.cuts or (link.loss_ppm and link.losses is not None and link.losses.below(_MILLION) < link.loss_ppm):
             return
         arrival = self._loop.now() + NETWORK_NS[link.bits(6)] + link.delay
         if arrival <= link.free_at:
@@ -155,8 +155,19 @@ class Network:
     def degrade(self, src: str, dst: str, loss_ppm: int, delay_ns: int) -> None:
         """Lose this share of the messages of a link, and delay the others."""
         link = self._link(src, dst)
+        if loss_ppm and link.losses is None:
+            link.losses = self._streams("loss", src, dst)
         link.loss_ppm = loss_ppm
         link.delay = delay_ns
+
+    def degradation(self, src: str, dst: str) -> tuple[int, int]:
+        """The loss (ppm) and the delay (ns) in force on a link."""
+        link = self._link(src, dst)
+        return link.loss_ppm, link.delay
+
+    def probe(self, src: str, dst: str, arrived: Callable[..., object], *args: Any) -> None:
+        """Send a message that the host of ``dst`` notices, whatever its process does: it measures the link alone."""
+        self._transmit(src, dst, arrived, *args)
 
     def _link(self, src: str, dst: str) -> _Link:
         link = self._links.get((src, dst))
