@@ -1,0 +1,283 @@
+"""The report of a run: one HTML file that needs nothing else, made from the run's folder alone.
+
+Nothing in it runs: there is no script, and the page forbids itself to load or execute anything. Every value passes
+``shown`` and the template's escaping, since what an operation carries was made by the system under test.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+import numpy as np
+from markupsafe import Markup
+
+from cluster.sim.bugs import BUGS
+from harness.exit_codes import UsageError
+from harness.history import History
+from harness.results import Results
+from harness.run_folder import RunFolder
+from harness.spec import RunSpec
+from harness.verdict import Anomaly, Edge
+from reports.balances import Balances, balances
+from reports.cycle_drawing import draw_cycle, edge_number
+from reports.op_words import OpView, views
+from reports.overview import FAIL, INFO, Completions, Fault, Overview, completions, overview
+from reports.plots import balance_figure, performance_figure
+from reports.text import count, duration, instant, shown
+from reports.timeline import draw_timeline, window_around
+from reports.words import CLAIMS, anomaly_words, headline, lead, ruled_out, totals
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_OPS, _OTHERS, _FAULTS, _EDGES = 20, 12, 200, 40
+_ERRORS_READ, _ERRORS = 20_000, 12
+_BRIEF = 220
+_TEXT = 4_000
+_TONES = {True: "valid", False: "invalid", "unknown": "unknown"}
+
+
+class Evidence(msgspec.Struct):
+    """An anomaly with all that is shown of it."""
+
+    anomaly: Anomaly
+    checker: str
+    heading: str
+    gloss: str
+    ops: list[OpView]
+    left_out: int
+    edges: list[dict[str, Any]]
+    drawing: Markup
+    rules_out: str
+
+
+def write_report(folder: RunFolder, history: History) -> Path:
+    """Write ``report.html`` of a run's folder from its spec, its results and its history; return its path.
+
+    The same folder gives the same bytes. Files that are missing (a run that was killed before its end, a history that
+    came alone) count as empty.
+
+    Raises:
+        UsageError: the spec or the results are there and are not what they should be.
+        EnvironmentFailure: the report cannot be written.
+    """
+    page = render_report(_read(folder.spec, dict[str, Any]) or {}, _read(folder.results, Results) or Results(), history)
+    folder.write_bytes(folder.report, page.encode())
+    return folder.report
+
+
+def _read(path: Path, type_: Any) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=type_)
+    except FileNotFoundError:
+        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not readable: {error}") from None
+
+
+def render_report(spec: Mapping[str, Any], results: Results, history: History) -> str:
+    """The whole page. ``spec`` is what ``spec.json`` holds: the fields of ``RunSpec``, ``command``, ``versions`` ..."""
+    seen, done = overview(history), completions(history)
+    found = [(verdict.checker, anomaly) for verdict in results.verdicts for anomaly in verdict.anomalies]
+    evidence = [_evidence(history, checker, anomaly) for checker, anomaly in found[: _OTHERS + 1]]
+    first = evidence[0] if evidence else None
+    window = window_around(first.ops if first else [], seen.longest_gap, seen.duration_ns)
+    page = {
+        "spec": spec,
+        "results": results,
+        "seen": seen,
+        "tone": _TONES[results.valid],
+        "headline": headline(results),
+        "lead": lead(results, seen),
+        "claim": CLAIMS.get(results.claim, ""),
+        "cluster": _cluster(spec),
+        "anomaly_counts": _merged(verdict.counts for verdict in results.verdicts if verdict.valid is False),
+        "first": first,
+        "others": evidence[1:],
+        "others_left_out": max(len(found) - _OTHERS - 1, 0),
+        "notes": _notes(spec, results, seen),
+        "faults": seen.faults[:_FAULTS],
+        "faults_left_out": max(len(seen.faults) - _FAULTS, 0),
+        "gap": _gap(seen),
+        "performance": performance_figure(done, seen.faults, seen.duration_ns) if seen.operations else None,
+        "window": window,
+        "timeline": draw_timeline(history, window, first.ops if first else [], seen.faults) if window else None,
+        "errors": _errors(history, done),
+        **_balance_section(spec, balances(history, done), seen),
+        **_again(spec, results),
+    }
+    return _environment().get_template("report.html.j2").render(page)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup | jinja2.Undefined) else shown(value, _TEXT),
+    )
+    environment.filters["brief"] = lambda value: shown(value, _BRIEF)
+    environment.globals.update(duration=duration, totals=totals, when=_when)
+    return environment
+
+
+def _evidence(history: History, checker: str, anomaly: Anomaly) -> Evidence:
+    edges = list(anomaly.cycle)
+    order = [edge.source for edge in edges] + [edge.target for edge in edges] + list(anomaly.ops)
+    ops = views(history, dict.fromkeys(order))
+    labels = {op.index: op.label for op in ops}
+    drawn = [op for op in ops if not edges or op.index in {edge.source for edge in edges}]
+    heading, gloss = anomaly_words(anomaly.name)
+    return Evidence(
+        anomaly=anomaly,
+        checker=checker,
+        heading=heading,
+        gloss=gloss,
+        ops=ops[:_OPS],
+        left_out=max(len(ops) - _OPS, 0),
+        edges=[_edge_row(number, edge, labels) for number, edge in enumerate(edges[:_EDGES], 1)],
+        drawing=draw_cycle(drawn, edges) if edges or len(drawn) <= 4 else Markup(""),
+        rules_out=ruled_out(anomaly),
+    )
+
+
+def _edge_row(number: int, edge: Edge, labels: Mapping[int, str]) -> dict[str, Any]:
+    known = edge.label in ("ww", "wr", "rw", "process", "realtime")
+    return {
+        "mark": edge_number(number),
+        "source": labels.get(edge.source, str(edge.source)),
+        "target": labels.get(edge.target, str(edge.target)),
+        "label": edge.label,
+        "class_": f"edge-{edge.label}" if known else "edge-other",
+        "why": edge.why,
+    }
+
+
+def _cluster(spec: Mapping[str, Any]) -> str:
+    where = spec.get("cluster", "an unknown cluster")
+    if where != "sim":
+        return str(where)
+    nodes = spec.get("nodes")
+    return f"the simulated cluster ({count(nodes, 'store')})" if isinstance(nodes, int) else "the simulated cluster"
+
+
+def _merged(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
+
+
+def _notes(spec: Mapping[str, Any], results: Results, seen: Overview) -> list[dict[str, str]]:
+    notes: list[dict[str, str]] = []
+    if results.stage != "judged":
+        text = "The run ended before its history was judged; check it with: quorumquake check."
+        notes.append({"tone": "unknown", "title": "Not judged.", "text": text})
+    if results.exceeds_assumptions or any(fault.beyond for fault in seen.faults):
+        text = (
+            "Faults were injected that the system does not promise to survive (a monotonic clock that steps, say). "
+            "An anomaly is to be expected here and shows no defect."
+        )
+        notes.append({"tone": "unknown", "title": "The system's assumptions were exceeded.", "text": text})
+    if bug := spec.get("bug"):
+        notes.append({"tone": "unknown", "title": f"Planted bug: {bug}.", "text": _bug_words(str(bug), results)})
+    if results.interrupted:
+        text = "The run was ended early; what was recorded until then was judged."
+        notes.append({"tone": "unknown", "title": "Interrupted.", "text": text})
+    return notes
+
+
+def _bug_words(name: str, results: Results) -> str:
+    bug = BUGS.get(name)
+    if bug is None:
+        return ""
+    named = {anomaly.name for anomaly in results.anomalies()} & set(bug.expects)
+    expected = " or ".join(bug.expects)
+    outcome = f"It was caught: {expected} is named." if named else f"It should show as {expected}, which is not named."
+    return f"{bug.summary} Seen in {bug.seen_in}. {outcome}"
+
+
+def _gap(seen: Overview) -> str:
+    if seen.longest_gap is None:
+        return ""
+    begin, end = seen.longest_gap
+    return f"The longest time without an ok was {duration(end - begin)}, from {instant(begin)} to {instant(end)}."
+
+
+def _when(fault: Fault) -> str:
+    return f"{fault.start_ns / 1e9:.3f} \N{EN DASH} {instant(fault.end_ns)}" if fault.lasting else instant(fault.start_ns)
+
+
+def _errors(history: History, done: Completions) -> list[dict[str, Any]]:
+    """How often each error word came, by kind and outcome; of the first operations only where there are very many."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for index in done.index[np.isin(done.type, (FAIL, INFO))][:_ERRORS_READ]:
+        op = history.op(int(index))
+        word = op.error[0] if isinstance(op.error, list) and op.error else op.error
+        counts[op.f, op.type, "no error given" if word is None else shown(word, _BRIEF)] += 1
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_ERRORS]
+    return [{"f": f, "outcome": outcome, "word": word, "times": times} for (f, outcome, word), times in ordered]
+
+
+def _balance_section(spec: Mapping[str, Any], seen: Balances | None, run: Overview) -> dict[str, Any]:
+    if seen is None:
+        return {"balance": None, "balance_note": ""}
+    options = spec.get("workload_options")
+    expected = options.get("total") if isinstance(options, dict) else None
+    expected = expected if type(expected) is int else None
+    note = f"{count(len(seen.at), 'read')} of all accounts were ok"
+    if expected is not None:
+        wrong = int((seen.total != expected).sum())
+        right, bad = f"each of them saw the total of {expected:,}.", f"{wrong:,} of them saw another total than {expected:,}."
+        note += f"; {bad if wrong else right}"
+    if seen.left_out:
+        note += f" The first {len(seen.accounts)} accounts are drawn, {seen.left_out} are not."
+    return {"balance": balance_figure(seen, expected, run.faults, run.duration_ns), "balance_note": note}
+
+
+def _again(spec: Mapping[str, Any], results: Results) -> dict[str, Any]:
+    simulated = spec.get("cluster") == "sim"
+    repeat = (
+        "The same seed gives the same history, byte for byte."
+        if simulated
+        else "The same schedule of faults; on a real cluster the outcome may differ."
+    )
+    hidden = {"workload", "workload_options", "versions", "command", "description", "schema_version"}
+    options = {key.replace("_", "-"): _plain(value) for key, value in spec.items() if key not in hidden}
+    return {
+        "command": command_line(spec),
+        "again": repeat if spec else "How it was run is not known: there is no spec.json in its folder.",
+        "options": {"workload": results.workload or spec.get("workload", ""), **options},
+        "workload_options": _mapping(spec.get("workload_options")),
+        "versions": _mapping(spec.get("versions")),
+        "description": _mapping(spec.get("description")),
+    }
+
+
+def command_line(spec: Mapping[str, Any]) -> str:
+    """One line that runs the test of ``spec.json`` again; empty if the file does not say enough."""
+    if isinstance(given := spec.get("command"), str):
+        return given
+    fields = {field: spec[field] for field in RunSpec.__struct_fields__ if field in spec}
+    try:
+        return msgspec.convert(fields, RunSpec).command_line()
+    except msgspec.ValidationError:
+        return ""
+
+
+def _mapping(value: Any) -> dict[str, str]:
+    return {shown(key, 60): _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple) and not any(isinstance(item, list | dict) for item in value):
+        return ", ".join(shown(item, _BRIEF) for item in value) or "none"
+    if value is None:
+        return "none"
+    return shown(value, _BRIEF)
+
