@@ -1,8 +1,9 @@
 """One member of a Raft group on a simulated node: the protocol of Ongaro's thesis as etcd and raft-rs run it.
 
 With pre-vote, check-quorum, pipelined replication, snapshots, leader transfer, leases and read indices. This file has
-the member: its place in the term, the follower's side, and the application of what is committed. ``raft_election.py``
-has the way to leadership, ``raft_leader.py`` the leader's side, ``lease.py`` its reads, ``raft_log.py`` the disk.
+the member: its place in the term, its mail, and the application of what is committed. ``raft_election.py`` has the way
+to leadership, ``raft_leader.py`` the leader's side, ``lease.py`` its reads, ``raft_follower.py`` the followers' side,
+``raft_log.py`` the disk.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from cluster.sim.disk import Disk
 from cluster.sim.network import Network
 from cluster.sim.node import SimNode
 from cluster.sim.raft_election import Election
+from cluster.sim.raft_follower import Follower
 from cluster.sim.raft_leader import Leadership
 from cluster.sim.raft_log import RaftStorage
 from cluster.sim.raft_messages import (
@@ -121,6 +123,7 @@ class Raft:
         self.commit = self.applied_index = storage.base_index
         self.applied_term = storage.base_term
         self._applying = False
+        self._follower = Follower(self)
         self._election: Election | None = None
 
     def set_peers(self, peers: Sequence[str]) -> None:
@@ -145,6 +148,16 @@ class Raft:
             self.node.after(_BACKGROUND_SYNC_NS, self._background_sync)
         if campaign:
             self.node.after(0, self._election.campaign)
+
+    def restored(self) -> None:
+        """The state machine holds the state at the beginning of the log: a snapshot has been taken over."""
+        self.commit = self.applied_index = self.log.base_index
+        self.applied_term = self.log.base_term
+
+    def campaign(self) -> None:
+        """Stand for election at once, as far as nobody's lease forbids it."""
+        if self._election is not None:
+            self._election.campaign()
 
     def stop(self) -> None:
         """The process was killed: keep what is on disk. The machine must have lost what it had not flushed."""
@@ -255,98 +268,20 @@ class Raft:
             leadership.end()
             self.on_role_change()
 
-    # The follower.
-
-    def _accept_leader(self, message: Append | Heartbeat | InstallSnapshot) -> bool:
-        """Follow the sender, unless its term is over: then tell it so."""
-        term = self.log.term
-        if message.term < term:
-            reply = HeartbeatReply(self.me, term, message.seq, message.sent, self.log.last_index)
-            self.send(message.src, reply)
-            return False
-        if message.term > term or self.leader != message.src:
-            self.step_down(message.term, message.src)
+    def heard_leader(self) -> None:
+        """A message of the current leader has come."""
         assert self._election is not None
         self._election.heard_leader()
-        return True
 
-    def _on_append(self, message: Append) -> None:
-        if not self._accept_leader(message):
-            return
-        log = self.log
-        new = self._fitting(message)
-        if new is None:
-            index, term = log.last_not_above(message.prev_index, message.prev_term)
-            self._reply(message, False, message.prev_index, index, term)
-            return
-        last = message.prev_index + len(message.entries)
-        if new:
-            log.write_entries(new)
-        if message.commit > self.commit:
-            self.commit = max(self.commit, min(message.commit, last))
-        if not new and last <= self.stable:
-            self._appended(message, last)
+    # The mail, by whom it is for.
+
+    def _on_follower_mail(self, message: Append | Heartbeat | InstallSnapshot) -> None:
+        if isinstance(message, Append):
+            self._follower.on_append(message)
+        elif isinstance(message, Heartbeat):
+            self._follower.on_heartbeat(message)
         else:
-            self.entries_written(partial(self._appended, message, last))
-
-    def _fitting(self, message: Append) -> list[Entry] | None:
-        """The entries that this log does not have yet; None if they do not join on."""
-        log, prev = self.log, message.prev_index
-        if prev == log.last_index and message.prev_term == log.last_term:
-            return message.entries
-        if prev >= log.base_index and log.term_at(prev) != message.prev_term:
-            return None
-        # What is compacted away was committed, so it is the same.
-        for i, entry in enumerate(message.entries):
-            if entry.index > log.base_index and log.term_at(entry.index) != entry.term:
-                return message.entries[i:]
-        return []
-
-    def _appended(self, message: Append | InstallSnapshot, last: int) -> None:
-        # In the same term nobody has replaced these entries: a term has one leader, who never takes anything back.
-        if message.term == self.log.term:
-            self._reply(message, True, 0, last, 0)
-        self.apply_committed()
-
-    def _reply(
-        self, message: Append | InstallSnapshot, accepted: bool, prev_index: int, index: int, log_term: int
-    ) -> None:
-        term, seq, sent = self.log.term, message.seq, message.sent
-        self._answer(message.src, AppendReply(self.me, term, seq, sent, accepted, prev_index, index, log_term))
-
-    def _answer(self, leader: str, reply: AppendReply | HeartbeatReply) -> None:
-        # The leader's lease rests on answers: a member that restarts must still know that there was a leader.
-        if self.log.hard_state_synced:
-            self.send(leader, reply)
-        else:
-            self.sync(partial(self.send, leader, reply))
-
-    def _on_heartbeat(self, message: Heartbeat) -> None:
-        if not self._accept_leader(message):
-            return
-        if message.commit > self.commit:
-            self.commit = min(message.commit, self.log.last_index)
-            self.apply_committed()
-        reply = HeartbeatReply(self.me, message.term, message.seq, message.sent, self.log.last_index)
-        self._answer(message.src, reply)
-
-    def _on_snapshot(self, message: InstallSnapshot) -> None:
-        if not self._accept_leader(message):
-            return
-        log = self.log
-        if message.index <= self.commit:
-            self._reply(message, True, 0, min(self.commit, self.stable), 0)
-            return
-        if log.term_at(message.index) == message.log_term:
-            self.commit = message.index  # it has the entries already, and may have acknowledged later ones
-        else:
-            log.reset(message.index, message.log_term)
-            self.machine.restore(message.state)
-            self.commit = self.applied_index = message.index
-            self.applied_term = message.log_term
-        self.sync(partial(self._appended, message, message.index))
-
-    # The leader's and the candidate's mail.
+            self._follower.on_snapshot(message)
 
     def _on_leader_mail(self, message: AppendReply | HeartbeatReply) -> None:
         if message.term > self.log.term:
@@ -398,11 +333,11 @@ def _nothing() -> None:
 
 
 _HANDLERS: dict[type, Callable[[Raft, Any], None]] = {
-    Append: Raft._on_append,  # noqa: SLF001
+    Append: Raft._on_follower_mail,  # noqa: SLF001
     AppendReply: Raft._on_leader_mail,  # noqa: SLF001
-    Heartbeat: Raft._on_heartbeat,  # noqa: SLF001
+    Heartbeat: Raft._on_follower_mail,  # noqa: SLF001
     HeartbeatReply: Raft._on_leader_mail,  # noqa: SLF001
-    InstallSnapshot: Raft._on_snapshot,  # noqa: SLF001
+    InstallSnapshot: Raft._on_follower_mail,  # noqa: SLF001
     VoteRequest: Raft._on_election_mail,  # noqa: SLF001
     VoteReply: Raft._on_election_mail,  # noqa: SLF001
     TimeoutNow: Raft._on_election_mail,  # noqa: SLF001
