@@ -95,7 +95,7 @@ class RowEncoder(Protocol):
     row_fields: tuple[str, ...]  # names of the integers of each of its rows (accesses)
 
     def encode(self, op: Op) -> tuple[Sequence[int], Sequence[int]]:
-        """Return the operation's integers, and those of all its rows, flat.
+        """Return the operation's integers, and those of all its rows, flat. Those of the nemesis come here too.
 
         Raises:
             ValueError: the value is not of this workload's shape, said in words.

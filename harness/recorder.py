@@ -1,0 +1,148 @@
+"""Writes the history while it happens, so that whatever kills the harness, what was done until then is known.
+
+Every operation is one line, handed to the operating system before the operation is begun: a kill at any byte loses at
+most the line it tears. The columns follow in chunks; those that a kill takes are read from the lines again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from harness.columns import ChunkBuilder, PlainEncoder, pack
+from harness.exit_codes import EnvironmentFailure
+from harness.op import Op
+from harness.protocols import RowEncoder
+
+LINE_LIMIT: Final = 16 << 20  # bytes; no operation is longer, here and in what reads histories
+
+
+class Recorder:
+    """Appends operations to a new history, and columns beside it.
+
+    Its memory does not grow with the history, and nothing of the wall clock gets in: the same operations leave the same
+    bytes.
+    """
+
+    def __init__(self, history: Path, columns: Path | None = None, encoder: RowEncoder | None = None) -> None:
+        """Open new files.
+
+        Raises:
+            EnvironmentFailure: they cannot be made, or are there already.
+        """
+        self._encode = msgspec.json.Encoder().encode
+        self._builder = ChunkBuilder(encoder or PlainEncoder())
+        self._hash = hashlib.sha256()
+        self._failure: EnvironmentFailure | None = None
+        self._whole = 0  # bytes of the history up to the last whole line
+        self.ops = 0
+        self._history = _File(history)
+        self._columns = None if columns is None else _File(columns)
+
+    def record(self, op: Op) -> Op:
+        """Give ``op`` the next index and write it; return it once the operating system has it.
+
+        Raises:
+            ValueError: it cannot be recorded (an integer beyond 64 bits in a column, a line beyond 16 MiB, no
+                JSON); nothing was written. A TypeError, OverflowError or RecursionError means the same.
+            EnvironmentFailure: it cannot be written, for want of space, say; what was written stays readable.
+        """
+        if self._failure is not None:
+            raise self._failure
+        builder = self._builder
+        op.index = self.ops
+        line = self._encode(op) + b"\n"
+        if len(line) > LINE_LIMIT:
+            raise ValueError(f"an operation of {len(line)} bytes is longer than {LINE_LIMIT}")
+        builder.add(op, line, builder.encode(op))
+        self._write(line)
+        self.ops += 1
+        if builder.is_full:
+            self._flush()
+        return op
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._history.append(line)
+        except EnvironmentFailure as failure:
+            self._failure = failure
+            self._history.cut(self._whole)
+            raise
+        self._whole += len(line)
+
+    def _flush(self) -> None:
+        chunk, text = self._builder.take()
+        self._hash.update(text)
+        if self._columns is None:
+            return
+        try:
+            self._columns.append(pack(chunk))
+        except EnvironmentFailure as failure:
+            self._failure = failure
+            raise
+
+    def sha256(self) -> str:
+        """The SHA-256 of the history so far, in hex."""
+        digest = self._hash.copy()
+        digest.update(self._builder.text)
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Write the rest of the columns, sync and close. After a failure there is only the closing left to do."""
+        try:
+            if self._failure is None and self._builder.ops:
+                self._flush()
+            if self._failure is None:
+                self._history.sync()
+        finally:
+            self._history.close()
+            if self._columns is not None:
+                self._columns.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _File:
+    """A new file that is only appended to, without any buffer of our own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot record to {path}: {error.strerror}") from None
+
+    def append(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[os.write(self._fd, left) :]
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot record to {self._path}: {error.strerror}") from None
+
+    def cut(self, size: int) -> None:
+        """Take a torn line away, as far as that is possible."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, size)
+
+    def sync(self) -> None:
+        with contextlib.suppress(OSError):  # not every file can be synced, and a kill does not need it
+            os.fsync(self._fd)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
