@@ -1,0 +1,193 @@
+"""What a fault does to the cluster, in parts of which each knows how its resource gets back to normal.
+
+The state that a resource (a node's process, its wall clock, a cut) should be in is a function of the effects in force
+on it. Injecting adds an effect, healing takes it away, and both then do the same: settle the resource into the state
+that the remaining effects ask for. So nothing has to be listed for healing, and overlapping faults cannot undo each
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from cluster.api import Cut, Evidence, Faults
+
+Resource = tuple[str, ...]
+
+
+class Dead(msgspec.Struct, frozen=True, tag=True):
+    """The node's process does not run."""
+
+    node: str
+
+    @property
+    def resource(self) -> Resource:
+        """The node's process."""
+        return ("process", self.node)
+
+
+class Paused(msgspec.Struct, frozen=True, tag=True):
+    """The node's process is frozen."""
+
+    node: str
+
+    @property
+    def resource(self) -> Resource:
+        """The node's process."""
+        return ("process", self.node)
+
+
+class Skewed(msgspec.Struct, frozen=True, tag=True):
+    """The node's wall clock is off; with a period it jumps between right and wrong (a strobe)."""
+
+    node: str
+    offset_ns: int
+    period_ns: int = 0
+
+    @property
+    def resource(self) -> Resource:
+        """The node's wall clock."""
+        return ("wall", self.node)
+
+
+class Drifting(msgspec.Struct, frozen=True, tag=True):
+    """Both clocks of the node run fast, or slow if negative."""
+
+    node: str
+    ppm: int
+
+    @property
+    def resource(self) -> Resource:
+        """The rate of the node's clocks."""
+        return ("rate", self.node)
+
+
+class Stepped(msgspec.Struct, frozen=True, tag=True):
+    """The node's monotonic clock was stepped."""
+
+    node: str
+    offset_ns: int
+
+    @property
+    def resource(self) -> Resource:
+        """The node's monotonic clock."""
+        return ("monotonic", self.node)
+
+
+class Severed(msgspec.Struct, frozen=True, tag=True):
+    """Links are cut."""
+
+    cut: Cut
+
+    @property
+    def resource(self) -> Resource:
+        """The links, as one: cuts that differ may overlap, since the cluster counts them."""
+        return ("cut", *(f"{source}>{target}" for source, target in self.cut.links))
+
+
+class Degraded(msgspec.Struct, frozen=True, tag=True):
+    """Messages from and to the nodes are lost and delayed."""
+
+    nodes: tuple[str, ...]
+    loss_ppm: int
+    delay_ns: int
+
+    @property
+    def resource(self) -> Resource:
+        """The whole network: two degraded nodes share the link between them."""
+        return ("network",)
+
+
+Effect = Dead | Paused | Skewed | Drifting | Stepped | Severed | Degraded
+
+
+def label(effect: Effect) -> str:
+    """A short name of an effect, for evidence."""
+    word = type(effect).__name__.lower()
+    if isinstance(effect, Severed):
+        return word
+    return f"{word} {','.join(effect.nodes) if isinstance(effect, Degraded) else effect.node}"
+
+
+async def settle(faults: Faults, resource: Resource, before: Sequence[Effect], after: Sequence[Effect]) -> Evidence:
+    """Bring ``resource`` from what ``before`` asks for to what ``after`` asks for; both in the order of injection.
+
+    Whatever ``faults`` raises passes through; the resource is then in either state, and settling again is harmless but
+    for a step of the monotonic clock.
+    """
+    kind, name = resource[0], resource[-1]
+    if kind == "process":
+        return await _settle_process(faults, name, before, after)
+    if kind == "wall":
+        last = after[-1] if after else None
+        return await faults.skew(name, last.offset_ns if isinstance(last, Skewed) else 0)
+    if kind == "rate":
+        last = after[-1] if after else None
+        return await faults.drift(name, last.ppm if isinstance(last, Drifting) else 0)
+    if kind == "monotonic":
+        return await faults.step_monotonic(name, _stepped(after) - _stepped(before))
+    if kind == "cut":
+        return await _settle_cut(faults, before, after)
+    return await _settle_network(faults, before, after)
+
+
+_RUNNING, _PAUSED, _DEAD = range(3)
+
+
+def _process_state(effects: Sequence[Effect]) -> int:
+    if any(isinstance(effect, Dead) for effect in effects):
+        return _DEAD
+    return _PAUSED if effects else _RUNNING
+
+
+async def _settle_process(faults: Faults, node: str, before: Sequence[Effect], after: Sequence[Effect]) -> Evidence:
+    have, want = _process_state(before), _process_state(after)
+    if want == _DEAD:
+        return await faults.kill(node)
+    if have == _DEAD:
+        started = await faults.start(node)
+        return started if want == _RUNNING else await faults.pause(node)
+    return await (faults.pause(node) if want == _PAUSED else faults.resume(node))
+
+
+def _stepped(effects: Sequence[Effect]) -> int:
+    return sum(effect.offset_ns for effect in effects if isinstance(effect, Stepped))
+
+
+async def _settle_cut(faults: Faults, before: Sequence[Effect], after: Sequence[Effect]) -> Evidence:
+    cut = next(effect.cut for effect in (*before, *after) if isinstance(effect, Severed))
+    if before and after:
+        return Evidence(verified=True, measured={"cut": "stays, another fault holds it"})
+    return await (faults.partition(cut) if after else faults.heal(cut))
+
+
+def _degradations(effects: Sequence[Effect]) -> dict[str, tuple[int, int]]:
+    """For each node the loss and delay of the fault that came last."""
+    return {
+        node: (effect.loss_ppm, effect.delay_ns)
+        for effect in effects
+        if isinstance(effect, Degraded)
+        for node in effect.nodes
+    }
+
+
+async def _settle_network(faults: Faults, before: Sequence[Effect], after: Sequence[Effect]) -> Evidence:
+    want = _degradations(after)
+    evidence: list[Evidence] = []
+    freed = sorted(set(_degradations(before)) - set(want))
+    if freed:
+        evidence.append(await faults.degrade(freed, loss_ppm=0, delay_ns=0))
+    # Freeing a node also frees its links to nodes that are still degraded, so all of those are told again.
+    for loss_ppm, delay_ns in dict.fromkeys(want.values()):
+        nodes = sorted(node for node, value in want.items() if value == (loss_ppm, delay_ns))
+        evidence.append(await faults.degrade(nodes, loss_ppm=loss_ppm, delay_ns=delay_ns))
+    return merge_evidence([(str(i), item) for i, item in enumerate(evidence)])
+
+
+def merge_evidence(parts: Sequence[tuple[str, Evidence]]) -> Evidence:
+    """One piece of evidence of several, verified if each is; a single one's measurement stands for itself."""
+    measured: dict[str, Any] = parts[0][1].measured if len(parts) == 1 else {name: e.measured for name, e in parts}
+    return Evidence(verified=all(e.verified for _, e in parts), measured=measured)

@@ -1,0 +1,147 @@
+"""What a kind of fault is: how it is drawn, what it needs, what it does when its time comes, and how it is shown.
+
+A plan is drawn before the run and is plain JSON. It may name its targets by their role ("the leader of the region of
+key 3"); who that is is found out at the moment of injection. How a lasting fault is undone is not said here: that
+follows from its effects (``nemesis.effect``).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from cluster.api import Evidence, Faults, Node
+from harness.clock import MILLISECOND
+from harness.rng import Stream
+from nemesis.effect import Effect
+
+Plan = dict[str, Any]
+
+SHORT_MS = (1_000, 1_500, 2_000, 3_000, 4_000, 5_000, 6_500, 8_000)
+# A Raft group of TiKV elects a new leader after 10 to 20 s: only what lasts as long shows what happens then.
+LONG_MS = (12_000, 15_000, 18_000, 21_000, 25_000)
+
+
+class World(msgspec.Struct, frozen=True):
+    """What a plan may refer to.
+
+    Attributes:
+        pds: names of the PD members.
+        stores: names of the TiKV stores.
+        keys: how many keys of the workload faults may be aimed at; a plan names them by number.
+        boundaries: the numbers of those keys at which regions start already.
+    """
+
+    pds: tuple[str, ...]
+    stores: tuple[str, ...]
+    keys: int = 0
+    boundaries: tuple[int, ...] = ()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """All nodes."""
+        return (*self.pds, *self.stores)
+
+    @staticmethod
+    def of(nodes: Sequence[Node], keys: Sequence[bytes], split_keys: Sequence[bytes]) -> World:
+        """The world of a cluster's nodes and a workload's keys."""
+        starts = frozenset(split_keys)
+        return World(
+            pds=tuple(node.name for node in nodes if node.role == "pd"),
+            stores=tuple(node.name for node in nodes if node.role == "tikv"),
+            keys=len(keys),
+            boundaries=tuple(number for number, key in enumerate(keys) if key in starts),
+        )
+
+
+class Scene(msgspec.Struct):
+    """The moment of injection.
+
+    Attributes:
+        faults: the cluster's.
+        world: its nodes.
+        keys: the workload's keys, by number.
+        down: nodes whose process a fault holds, each with ``paused`` or ``dead``.
+        isolated: stores that a partition in force was aimed at, the newest first.
+        boundaries: the numbers of keys at which regions begin; a split that succeeded adds one.
+    """
+
+    faults: Faults
+    world: World
+    keys: Sequence[bytes]
+    down: Mapping[str, str] = {}
+    isolated: Sequence[str] = ()
+    boundaries: set[int] = set()
+
+
+class NotApplicable(Exception):
+    """There is nothing that the fault could be done to at this moment."""
+
+
+class Injection(msgspec.Struct):
+    """A plan whose targets have been found: the nodes it is aimed at, and what is to be put in force."""
+
+    targets: list[str]
+    effects: list[Effect]
+
+
+class Fault(ABC):
+    """A kind of fault.
+
+    Attributes:
+        kind: its name in histories.
+        needs: the methods of ``cluster.api.Faults`` it cannot do without.
+        colour: of its band in a report, as CSS.
+        beyond_assumptions: a sound TiKV need not survive it.
+    """
+
+    kind: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]]
+    colour: ClassVar[str]
+    beyond_assumptions: ClassVar[bool] = False
+
+    @abstractmethod
+    def draw(self, stream: Stream, world: World) -> Plan:
+        """Draw a plan."""
+
+    def most(self, world: World) -> int | None:  # noqa: ARG002
+        """How often it can be done in one run; None: as often as one likes."""
+        return None
+
+
+class LastingFault(Fault):
+    """A fault with a start and a stop."""
+
+    long_share: ClassVar[int] = 0  # of 100 draws, those of long duration
+
+    def draw_duration_ns(self, stream: Stream, plan: Plan) -> int:
+        """Draw how long it lasts; called after ``draw``, with the same stream."""
+        long = stream.below(100) < self.share_of_long(plan)
+        return stream.choice(LONG_MS if long else SHORT_MS) * MILLISECOND
+
+    def share_of_long(self, plan: Plan) -> int:  # noqa: ARG002
+        """How many of 100 such plans last long."""
+        return self.long_share
+
+    @abstractmethod
+    def inject(self, plan: Plan, scene: Scene) -> Injection:
+        """Find the targets and say what is to be put in force.
+
+        Raises:
+            NotApplicable: there is nothing to do it to.
+        """
+
+
+class InstantFault(Fault):
+    """A fault that is over as soon as it is done."""
+
+    @abstractmethod
+    async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
+        """Do it; return the targets and what shows it.
+
+        Raises:
+            NotApplicable: there is nothing to do it to.
+        """

@@ -1,0 +1,154 @@
+"""What is in force on the cluster now, who holds it, and the way back.
+
+An effect is entered before it is injected and struck out only after its removal has succeeded. So whatever happens in
+between, an error or a cancellation, it will be undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+
+from cluster.api import Evidence, Faults
+from harness.clock import SECOND
+from nemesis.effect import Effect, Paused, Skewed, label, merge_evidence, settle
+
+CALL_S = 60.0  # the longest that one call on the cluster may take
+
+
+class Holding(msgspec.Struct):
+    """A fault in force.
+
+    Attributes:
+        id: of the planned fault.
+        kind: of which kind it is.
+        targets: the nodes it was aimed at.
+        effects: what of it is in force, in the order of injection.
+    """
+
+    id: int
+    kind: str
+    targets: list[str]
+    effects: list[Effect] = []
+
+
+class Ledger:
+    """The effects in force, by holder, and the strobes that run."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._order: list[tuple[int, Effect]] = []  # of all holders together, as injected
+        self._strobes: dict[str, _Strobe] = {}
+        self._measuring = 0  # calls under way, during which no strobe may flip a clock
+        self.holdings: dict[int, Holding] = {}
+
+    def down(self) -> dict[str, str]:
+        """The nodes whose process is held, each with ``paused`` or ``dead``."""
+        held: dict[str, str] = {}
+        for _, effect in self._order:
+            if effect.resource[0] == "process":
+                word = "paused" if isinstance(effect, Paused) else "dead"
+                held[effect.resource[1]] = "dead" if "dead" in (word, held.get(effect.resource[1])) else word
+        return held
+
+    async def inject(self, holding: Holding, effects: Sequence[Effect]) -> Evidence:
+        """Put ``effects`` in force for ``holding``, all at the same moment.
+
+        Raises:
+            Exception: the first error. Nobody knows then what of it is in force; ``undo`` takes all of it away.
+        """
+        self.holdings[holding.id] = holding
+        return await _together([(label(effect), self._add(holding, effect)) for effect in effects])
+
+    async def undo(self, holding: Holding) -> Evidence:
+        """Take all effects of ``holding`` away. What fails stays in the ledger.
+
+        Raises:
+            Exception: the first error, after everything else was undone.
+        """
+        effects = list(reversed(holding.effects))
+        evidence = await _together([(label(effect), self._remove(holding, effect)) for effect in effects])
+        del self.holdings[holding.id]
+        return evidence
+
+    async def _add(self, holding: Holding, effect: Effect) -> Evidence:
+        before = self._on(effect)
+        holding.effects.append(effect)
+        self._order.append((holding.id, effect))
+        return await self._settle(effect, before, [*before, effect])
+
+    async def _remove(self, holding: Holding, effect: Effect) -> Evidence:
+        before = self._on(effect)
+        entry = (holding.id, effect)
+        after = [other for other in self._entries(effect) if other != entry]
+        evidence = await self._settle(effect, before, [other for _, other in after])
+        self._order.remove(entry)
+        holding.effects.remove(effect)
+        return evidence
+
+    def _entries(self, effect: Effect) -> list[tuple[int, Effect]]:
+        resource = effect.resource
+        return [entry for entry in self._order if entry[1].resource == resource]
+
+    def _on(self, effect: Effect) -> list[Effect]:
+        return [other for _, other in self._entries(effect)]
+
+    async def _settle(self, effect: Effect, before: list[Effect], after: list[Effect]) -> Evidence:
+        strobe = self._strobes.pop(effect.node, None) if isinstance(effect, Skewed) else None
+        async with asyncio.timeout(CALL_S):
+            flips = await strobe.end() if strobe else None
+            self._measuring += 1
+            try:
+                evidence = await settle(self._faults, effect.resource, before, after)
+            finally:
+                self._measuring -= 1
+        last = after[-1] if after else None
+        if isinstance(last, Skewed) and last.period_ns:
+            self._strobes[last.node] = _Strobe(self._faults, last, lambda: self._measuring > 0)
+        return evidence if flips is None else Evidence(evidence.verified, {**evidence.measured, "flips": flips})
+
+
+async def _together(parts: Sequence[tuple[str, Coroutine[Any, Any, Evidence]]]) -> Evidence:
+    """Do all, whatever becomes of the others; then raise the first error, if there was one."""
+    results = await asyncio.gather(*(part for _, part in parts), return_exceptions=True)
+    evidence: list[tuple[str, Evidence]] = []
+    for (name, _), result in zip(parts, results, strict=True):
+        if isinstance(result, BaseException):
+            raise result
+        evidence.append((name, result))
+    return merge_evidence(evidence)
+
+
+class _Strobe:
+    """Flips a node's wall clock between right and wrong until it is ended."""
+
+    def __init__(self, faults: Faults, effect: Skewed, must_wait: Callable[[], bool]) -> None:
+        self._faults = faults
+        self._must_wait = must_wait
+        self._effect = effect
+        self._ended = asyncio.Event()
+        self._flips = 0
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        effect = self._effect
+        while not await self._ended_within(effect.period_ns):
+            if not self._must_wait():
+                await self._faults.skew(effect.node, effect.offset_ns if self._flips % 2 else 0)
+                self._flips += 1
+
+    async def _ended_within(self, period_ns: int) -> bool:
+        try:
+            async with asyncio.timeout(period_ns / SECOND):
+                return await self._ended.wait()
+        except TimeoutError:
+            return False
+
+    async def end(self) -> int:
+        """Let a flip that is under way finish, and say how many there were."""
+        self._ended.set()
+        await asyncio.gather(self._task, return_exceptions=True)
+        return self._flips

@@ -1,0 +1,68 @@
+"""Processes: killed and started again from their disks, or frozen for a while."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from harness.rng import Stream
+from nemesis.effect import Dead, Paused
+from nemesis.fault import Injection, LastingFault, Plan, Scene, World
+from nemesis.targets import (
+    ALL,
+    MAJORITY,
+    MINORITY,
+    ONE,
+    PD_LEADER,
+    REGION_LEADER,
+    STORES,
+    Weights,
+    draw_targets,
+    find_targets,
+    spare,
+)
+
+KILLED: Weights = ((ONE, 3), (MINORITY, 2), (MAJORITY, 3), (ALL, 2), (PD_LEADER, 2), (REGION_LEADER, 4))
+PAUSED: Weights = ((ONE, 3), (MINORITY, 2), (STORES, 1), (PD_LEADER, 2), (REGION_LEADER, 4))
+
+
+class Kill(LastingFault):
+    """Processes are ended at once; at the stop they start again."""
+
+    kind: ClassVar[str] = "kill"
+    needs: ClassVar[tuple[str, ...]] = ("kill",)
+    colour: ClassVar[str] = "#c65b5b"
+
+    def draw(self, stream: Stream, world: World) -> Plan:
+        """Draw whom."""
+        return draw_targets(stream, world, KILLED)
+
+    def share_of_long(self, plan: Plan) -> int:
+        """Without a majority nothing happens at all, which takes no long time to find out."""
+        return 0 if plan["on"] in {ALL, MAJORITY} else 25
+
+    def inject(self, plan: Plan, scene: Scene) -> Injection:
+        """Kill those that are not dead."""
+        dead = [node for node, state in scene.down.items() if state == "dead"]
+        targets = spare(find_targets(plan, scene), dead, scene.world)
+        return Injection(targets, [Dead(node) for node in targets])
+
+
+class Pause(LastingFault):
+    """Processes are frozen; their clocks and connections are not."""
+
+    kind: ClassVar[str] = "pause"
+    needs: ClassVar[tuple[str, ...]] = ("pause",)
+    colour: ClassVar[str] = "#5b7fc6"
+
+    def draw(self, stream: Stream, world: World) -> Plan:
+        """Draw whom."""
+        return draw_targets(stream, world, PAUSED)
+
+    def share_of_long(self, plan: Plan) -> int:
+        """A pause past the election makes a leader that does not know it was deposed."""
+        return 0 if plan["on"] == STORES else 45
+
+    def inject(self, plan: Plan, scene: Scene) -> Injection:
+        """Freeze those that run."""
+        targets = spare(find_targets(plan, scene), list(scene.down), scene.world)
+        return Injection(targets, [Paused(node) for node in targets])
