@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from cluster.errors import StoreError
@@ -47,12 +47,11 @@ class ClientContext:
         """The time of one call."""
         return Budget(self.loop, self.stream)
 
-    def in_background(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run ``work`` beside the caller, best effort: others finish what it cannot when they meet the locks."""
+    def in_background(self, work: Callable[..., Coroutine[Any, Any, object]], *args: Any) -> None:
+        """Run ``work(*args)`` beside the caller, best effort: others finish what it cannot when they meet the locks."""
         if self.closed:
-            work.close()
             return
-        task = self.loop.create_task(_best_effort(work))
+        task = self.loop.create_task(_best_effort(work, args))
         self._background[task] = None
         task.add_done_callback(self._ended)
 
@@ -68,6 +67,6 @@ class ClientContext:
             self.loop.call_exception_handler({"message": "work in the background failed", "exception": error})
 
 
-async def _best_effort(work: Coroutine[Any, Any, object]) -> None:
+async def _best_effort(work: Callable[..., Coroutine[Any, Any, object]], args: tuple[Any, ...]) -> None:
     with contextlib.suppress(StoreError):
-        await work
+        await work(*args)

@@ -63,9 +63,10 @@ class PessimisticLocks:
         if self._asked:
             keys, ts = list(self._asked), self.for_update_ts
             self._context.in_background(
-                self._context.sender.send_by_region(
-                    keys, lambda ks: wire.PessimisticRollback(tuple(ks), self._start_ts, ts), self._context.budget()
-                )
+                self._context.sender.send_by_region,
+                keys,
+                lambda share: wire.PessimisticRollback(tuple(share), self._start_ts, ts),
+                self._context.budget(),
             )
 
     def stop_heartbeat(self) -> None:
@@ -118,5 +119,5 @@ class PessimisticLocks:
         """Raise the TTL of the primary lock. Once it is gone there is nothing to keep, as the prewrite will find."""
         assert self._primary is not None
         command = wire.TxnHeartBeat(self._primary, self._start_ts, self.ttl_ms())
-        self._context.in_background(self._context.sender.send(self._primary, command, self._context.budget()))
+        self._context.in_background(self._context.sender.send, self._primary, command, self._context.budget())
         self._beat_later()

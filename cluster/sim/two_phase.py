@@ -65,10 +65,10 @@ class TwoPhaseCommit:
             commit_ts = await self._context.pd.timestamp(budget)
             left = await self._commit_primary(commit_ts, budget)
         except Aborted:
-            self._context.in_background(self._roll_back())
+            self._context.in_background(self._roll_back)
             raise
         if left:
-            self._context.in_background(self._commit_secondaries(left, commit_ts))
+            self._context.in_background(self._commit_secondaries, left, commit_ts)
         return commit_ts
 
     # First phase.

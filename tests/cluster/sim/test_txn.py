@@ -1,0 +1,331 @@
+"""Transactions end to end: one client, or a few whose steps are interleaved by hand."""
+
+import asyncio
+
+import pytest
+
+from cluster.errors import Aborted, KeyExists, LockTimeout, RolledBack, WriteConflict
+from harness.clock import MILLISECOND, SECOND
+
+MODES = pytest.mark.parametrize("mode", ["optimistic", "pessimistic"])
+KEYS = (b"a", b"h", b"o", b"z")  # one in each region
+
+
+async def write(store, pairs, mode="optimistic"):
+    txn = await store.begin(mode)
+    for key, value in pairs.items():
+        await txn.put(key, value)
+    return await txn.commit()
+
+
+async def read_now(store, keys=KEYS):
+    return await (await store.snapshot(await store.current_timestamp())).batch_get(keys)
+
+
+@MODES
+def test_what_was_committed_is_read_by_others_from_its_commit_ts_on(simulated, mode):
+    async def main(cluster):
+        store, other = cluster.store("client-0"), cluster.store("client-1")
+        pairs = {key: b"1" + key for key in KEYS}
+        commit_ts = await write(store, pairs, mode)
+        assert await (await other.snapshot(commit_ts)).batch_get(KEYS) == pairs
+        assert await (await other.snapshot(commit_ts - 1)).batch_get(KEYS) == {}
+        again = await write(other, {b"h": b"2"}, mode)
+        assert await (await store.snapshot(commit_ts)).get(b"h") == b"1h"
+        assert await (await store.snapshot(again)).get(b"h") == b"2"
+
+    simulated(main)
+
+
+def test_a_snapshot_at_an_older_timestamp_does_not_see_later_commits(simulated):
+    async def main(cluster):
+        store = cluster.store("client-0")
+        stamps = []
+        for i in range(5):
+            await write(store, dict.fromkeys(KEYS, b"%d" % i))
+            stamps.append(await store.current_timestamp())
+        for i, ts in reversed(list(enumerate(stamps))):
+            expected = [(key, b"%d" % i) for key in KEYS]
+            assert await (await store.snapshot(ts)).scan(b"", b"", 100) == expected
+
+    simulated(main)
+
+
+@MODES
+def test_reads_see_the_transactions_own_writes(simulated, mode):
+    async def main(cluster):
+        store = cluster.store("client-0")
+        await write(store, {b"a": b"1", b"h": b"1", b"o": b"1"})
+        txn = await store.begin(mode)
+        await txn.put(b"a", b"2")
+        await txn.delete(b"h")
+        await txn.insert(b"i", b"2")
+        assert await txn.get(b"a") == b"2"
+        assert await txn.get(b"h") is None
+        assert await txn.batch_get([b"a", b"h", b"i", b"o", b"x"]) == {b"a": b"2", b"i": b"2", b"o": b"1"}
+        assert await txn.scan(b"a", b"", 2) == [(b"a", b"2"), (b"i", b"2")]
+        assert await txn.scan(b"b", b"p", 9) == [(b"i", b"2"), (b"o", b"1")]
+        await txn.commit()
+        assert await read_now(store, [b"a", b"h", b"i", b"o"]) == {b"a": b"2", b"i": b"2", b"o": b"1"}
+
+    simulated(main)
+
+
+def test_a_scan_goes_over_regions_in_the_order_of_keys_and_stops_at_its_limit(simulated):
+    async def main(cluster):
+        store = cluster.store("client-0")
+        keys = [b"%c%d" % (letter, i) for letter in b"bhpx" for i in range(5)]
+        await write(store, dict.fromkeys(keys, b"v"))
+        snapshot = await store.snapshot(await store.current_timestamp())
+        assert [key for key, _ in await snapshot.scan(b"", b"", 100)] == keys
+        assert [key for key, _ in await snapshot.scan(b"b3", b"p2", 100)] == [k for k in keys if b"b3" <= k < b"p2"]
+        assert [key for key, _ in await snapshot.scan(b"b3", b"", 9)] == [k for k in keys if k >= b"b3"][:9]
+        assert await snapshot.scan(b"x9", b"b", 100) == []
+
+    simulated(main)
+
+
+def test_of_two_optimistic_transactions_that_read_and_write_a_key_one_fails(simulated):
+    async def main(cluster):
+        one, two = cluster.store("client-0"), cluster.store("client-1")
+        await write(one, {b"a": b"0"})
+        first, second = await one.begin("optimistic"), await two.begin("optimistic")
+        assert await first.get(b"a") == await second.get(b"a") == b"0"
+        await first.put(b"a", b"1")
+        await second.put(b"a", b"2")
+        await first.commit()
+        with pytest.raises(WriteConflict):
+            await second.commit()
+        assert await read_now(one) == {b"a": b"1"}
+
+    simulated(main)
+
+
+def test_write_skew_is_possible_unless_what_was_read_is_locked(simulated):
+    async def skew(cluster, lock):
+        one, two = cluster.store("client-0"), cluster.store("client-1")
+        first, second = await one.begin("optimistic"), await two.begin("optimistic")
+        for txn, reads, writes in ((first, b"a", b"z"), (second, b"z", b"a")):
+            assert await txn.get(reads) is None
+            if lock:
+                await txn.lock_keys([reads])
+            await txn.put(writes, b"1")
+        outcomes = await asyncio.gather(first.commit(), second.commit(), return_exceptions=True)
+        return sum(isinstance(outcome, int) for outcome in outcomes), await read_now(one)
+
+    assert simulated(lambda cluster: skew(cluster, lock=False))[0] == 2
+    committed, found = simulated(lambda cluster: skew(cluster, lock=True))
+    assert committed == len(found) < 2
+
+
+def test_insert_of_a_key_that_exists(simulated):
+    async def main(cluster):
+        store = cluster.store("client-0")
+        await write(store, {b"a": b"0"})
+        txn = await store.begin("optimistic")
+        await txn.insert(b"a", b"1")
+        await txn.put(b"z", b"1")
+        with pytest.raises(KeyExists):
+            await txn.commit()
+        txn = await store.begin("optimistic")
+        await txn.insert(b"a", b"1")
+        await txn.delete(b"a")  # all that remains is the check
+        with pytest.raises(KeyExists):
+            await txn.commit()
+        txn = await store.begin("pessimistic")
+        with pytest.raises(KeyExists):
+            await txn.insert(b"a", b"1")
+        await txn.rollback()
+        assert await read_now(store) == {b"a": b"0"}
+
+    simulated(main)
+
+
+@MODES
+def test_delete_then_insert_of_the_same_key(simulated, mode):
+    async def main(cluster):
+        store = cluster.store("client-0")
+        await write(store, {b"a": b"0"})
+        txn = await store.begin(mode)
+        await txn.delete(b"a")
+        await txn.insert(b"a", b"1")
+        with pytest.raises(KeyExists):
+            await txn.insert(b"a", b"2")
+        await txn.commit()
+        assert await read_now(store) == {b"a": b"1"}
+
+    simulated(main)
+
+
+@MODES
+def test_a_transaction_that_wrote_nothing_commits_at_no_timestamp(simulated, mode):
+    async def main(cluster):
+        txn = await cluster.store("client-0").begin(mode)
+        assert await txn.get(b"a") is None
+        assert await txn.commit() is None
+        with pytest.raises(RuntimeError):
+            await txn.commit()
+
+    simulated(main)
+
+
+def test_get_for_update_waits_for_the_lock_and_reads_what_its_holder_wrote(simulated):
+    async def main(cluster):
+        one, two = cluster.store("client-0"), cluster.store("client-1")
+        await write(one, {b"a": b"0"})
+        first, second = await one.begin("pessimistic"), await two.begin("pessimistic")
+        assert await first.get_for_update(b"a") == b"0"
+        waiting = asyncio.ensure_future(second.get_for_update(b"a"))
+        await cluster.clock.sleep_until(cluster.clock.now() + SECOND)
+        assert not waiting.done()
+        await first.put(b"a", b"1")
+        await first.commit()
+        assert await waiting == b"1"
+        assert await second.get(b"a") == b"0"  # a plain read is at start_ts
+        await second.put(b"a", b"2")
+        await second.commit()
+        assert await read_now(one) == {b"a": b"2"}
+
+    simulated(main)
+
+
+def test_a_lock_that_is_kept_alive_is_waited_for_only_so_long(simulated):
+    async def main(cluster):
+        one, two = cluster.store("client-0"), cluster.store("client-1")
+        holder = await one.begin("pessimistic")
+        await holder.lock_keys([b"a", b"z"])
+        waiter = await two.begin("pessimistic")
+        with pytest.raises(LockTimeout):
+            await waiter.get_for_update(b"z")
+        await waiter.rollback()
+        writer = await two.begin("optimistic")
+        await writer.put(b"a", b"1")
+        with pytest.raises(LockTimeout):
+            await writer.commit()
+        # Well beyond the TTL: the heartbeat has kept the locks, so they still commit.
+        assert await holder.commit() is not None
+
+    simulated(main)
+
+
+def test_rollback_releases_the_locks(simulated):
+    async def main(cluster):
+        one, two = cluster.store("client-0"), cluster.store("client-1")
+        holder = await one.begin("pessimistic")
+        await holder.lock_keys([b"a", b"z"])
+        await holder.put(b"h", b"1")
+        await holder.rollback()
+        await cluster.clock.sleep_until(cluster.clock.now() + 20 * MILLISECOND)
+        began = cluster.clock.now()
+        await write(two, {b"a": b"2", b"h": b"2", b"z": b"2"}, "pessimistic")
+        assert cluster.clock.now() - began < 100 * MILLISECOND
+        with pytest.raises(RuntimeError):
+            await holder.commit()
+
+    simulated(main)
+
+
+def test_locks_in_opposite_order_end_by_a_time_out_not_for_ever(simulated):
+    async def main(cluster):
+        one, two = cluster.store("client-0"), cluster.store("client-1")
+
+        async def lock(store, keys):
+            txn = await store.begin("pessimistic")
+            try:
+                for key in keys:
+                    await txn.get_for_update(key)
+                    await cluster.clock.sleep_until(cluster.clock.now() + 50 * MILLISECOND)
+                await txn.put(keys[0], b"1")
+                return await txn.commit()
+            finally:
+                await txn.rollback()
+
+        outcomes = await asyncio.gather(lock(one, [b"a", b"z"]), lock(two, [b"z", b"a"]), return_exceptions=True)
+        assert any(isinstance(outcome, LockTimeout) for outcome in outcomes)
+
+    simulated(main)
+
+
+async def vanish_after(cluster, store, mode, pairs, seen_locked):
+    """Begin to commit, and be gone once the keys of ``seen_locked`` carry locks: no more is sent by this client."""
+    txn = await store.begin(mode)
+    for key, value in pairs.items():
+        await txn.put(key, value)
+    committing = asyncio.ensure_future(txn.commit())
+    await seen_locked()
+    committing.cancel()
+    await asyncio.gather(committing, return_exceptions=True)
+    await store.close()
+    return txn
+
+
+@MODES
+def test_the_locks_of_a_client_that_vanished_are_rolled_back_once_their_ttl_is_over(simulated, mode):
+    async def main(cluster):
+        await write(cluster.store("setup"), dict.fromkeys(KEYS, b"0"))
+
+        async def prewritten():
+            # The commit timestamp takes a round trip to PD, in which nothing else is sent.
+            await cluster.clock.sleep_until(cluster.clock.now() + 1)
+            cuts = [(f"pd{i}", "client-0") for i in (1, 2, 3)]
+            for link in cuts:
+                cluster._network.cut(*link)
+            await cluster.clock.sleep_until(cluster.clock.now() + 100 * MILLISECOND)
+
+        gone = cluster.store("client-0")
+        await read_now(gone)  # so that it need not ask PD for the regions
+        txn = await vanish_after(cluster, gone, mode, dict.fromkeys(KEYS, b"1"), prewritten)
+        began = cluster.clock.now()
+        assert await read_now(cluster.store("client-1")) == dict.fromkeys(KEYS, b"0")
+        assert SECOND < cluster.clock.now() - began < 5 * SECOND
+        assert txn.start_ts
+        began = cluster.clock.now()
+        assert await read_now(cluster.store("client-2")) == dict.fromkeys(KEYS, b"0")
+        assert cluster.clock.now() - began < 20 * MILLISECOND
+
+    simulated(main)
+
+
+def test_the_secondaries_of_a_client_that_vanished_after_the_primary_are_committed_by_who_meets_them(simulated):
+    async def main(cluster):
+        store = cluster.store("client-0")
+        txn = await store.begin("optimistic")
+        for key in KEYS:
+            await txn.put(key, b"1")
+        commit_ts = await txn.commit()
+        await store.close()  # before its background work has sent anything
+        other = cluster.store("client-1")
+        began = cluster.clock.now()
+        assert await (await other.snapshot(commit_ts)).batch_get(KEYS) == dict.fromkeys(KEYS, b"1")
+        assert cluster.clock.now() - began < 50 * MILLISECOND
+
+    simulated(main)
+
+
+def test_a_transaction_that_others_rolled_back_cannot_commit(simulated):
+    async def main(cluster):
+        slow, other = cluster.store("client-0"), cluster.store("client-1")
+        txn = await slow.begin("pessimistic")
+        await txn.get_for_update(b"a")
+        await txn.put(b"z", b"1")
+        for i in range(1, 6):  # its heartbeats do not arrive any more
+            cluster._network.cut("client-0", f"kv{i}")
+        await cluster.clock.sleep_until(cluster.clock.now() + 6 * SECOND)
+        await write(other, {b"a": b"2"}, "pessimistic")
+        for i in range(1, 6):
+            cluster._network.mend("client-0", f"kv{i}")
+        with pytest.raises(RolledBack):
+            await txn.commit()
+        assert await read_now(other) == {b"a": b"2"}
+
+    simulated(main)
+
+
+def test_the_total_is_the_same_at_every_snapshot_without_faults(chaos):
+    seen = chaos.chaos(3, seconds=10, with_faults=False)
+    assert set(seen.totals) == {chaos.ACCOUNTS * chaos.INITIAL}
+    assert len(seen.totals) > 100
+    assert seen.outcomes["ok"] > 500
+    # Nothing is unavailable when nothing is broken; only conflicts abort.
+    assert set(seen.outcomes) <= {"ok", "write-conflict", "rolled-back"}, seen.outcomes
+    assert issubclass(WriteConflict, Aborted)
