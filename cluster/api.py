@@ -229,11 +229,30 @@ class Faults(Protocol):
 class Cluster(Protocol):
     """A cluster and the time it lives in."""
 
-    name: str
-    deterministic: bool
-    clock: Clock
-    nodes: tuple[Node, ...]
-    faults: Faults
+    @property
+    def name(self) -> str:
+        """Its kind: ``sim``, ``external`` ..."""
+        ...
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same seed gives the same history."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time it lives in."""
+        ...
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The servers that faults can be aimed at."""
+        ...
+
+    @property
+    def faults(self) -> Faults:
+        """What the nemesis can do to it."""
+        ...
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run the coroutine on this cluster's event loop, virtual or real."""

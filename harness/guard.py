@@ -6,6 +6,7 @@ get through: every exception is mapped here, and a broken pipe does not change w
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -22,7 +23,7 @@ def run_guarded(program: Callable[[], ExitCode]) -> int:
     return int(_flushed(code))
 
 
-def _run(program: Callable[[], ExitCode]) -> ExitCode:
+def _run(program: Callable[[], ExitCode]) -> ExitCode:  # noqa: PLR0911 (a table of exceptions)
     try:
         return program()
     except QuorumquakeError as error:
@@ -48,10 +49,8 @@ def _run(program: Callable[[], ExitCode]) -> ExitCode:
 
 
 def _say(sentence: str, code: ExitCode) -> ExitCode:
-    try:
+    with contextlib.suppress(OSError):
         print(f"quorumquake: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 (the program's own voice)
-    except OSError:
-        pass
     return code
 
 

@@ -1,0 +1,213 @@
+"""What each command of the command line does. Parsing is in ``cli``; how things look is in ``reports``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from reports.summary import print_json, print_text
+
+from cluster.sim.bugs import BUGS
+from harness import doctor as examination
+from harness.config import WORKLOAD_TABLE, load_config
+from harness.exit_codes import ExitCode, UsageError, worst_code
+from harness.history import History
+from harness.judge import judge_file, judge_run, read_spec
+from harness.registry import WORKLOADS, check_bug, check_cluster, workload_class, workload_options
+from harness.results import Results
+from harness.run import Finished, Plan, plan_run
+from harness.run import run as run_plan
+from harness.run_folder import HISTORY, SPEC, RunFolder
+from harness.settings import merge, parse_workload_options, split_names, to_spec
+from harness.spec import RunSpec
+from nemesis.registry import NEMESES, expand
+from reports.console import LiveLine
+from reports.html import write_report
+
+
+def run(**given: Any) -> ExitCode:
+    """``run``: resolve the options, carry out the run, print what came of it."""
+    spec, form = resolve(given)
+    plan = plan_run(spec)
+    for kind, reason in plan.selection.skipped.items():
+        _say(f"left out {kind}: {reason}")
+    if given["dry_run"]:
+        return _dry_run(plan, form)
+    return _carry_out(plan, form)
+
+
+def resolve(given: dict[str, Any]) -> tuple[RunSpec, str]:
+    """The spec of a run and the output format, from the command line and the TOML file.
+
+    Raises:
+        UsageError: an option is wrong.
+    """
+    config = load_config(given["config"], Path.cwd())
+    options = merge(given, config)
+    check_cluster(options["cluster"])
+    check_bug(options["bug"])
+    own = {**config.get(WORKLOAD_TABLE, {}), **parse_workload_options(given["workload_opts"])}
+    nemesis = expand(split_names(options["nemesis"], simulated=options["cluster"] == "sim"))
+    spec = to_spec(given["workload"], options, workload_options(given["workload"], own), nemesis)
+    return spec, options["format"]
+
+
+def _dry_run(plan: Plan, form: str) -> ExitCode:
+    if form == "json":
+        _print(msgspec.json.encode(plan.schedule).decode())
+    else:
+        _print(f"# {plan.spec.command_line()}")
+        _print(plan.schedule.describe() or "no faults")
+    return ExitCode.VALID
+
+
+def _carry_out(plan: Plan, form: str) -> ExitCode:
+    _say(plan.spec.command_line())
+    line = LiveLine(time_limit_ns=plan.spec.time_limit_ns)
+    try:
+        finished = run_plan(plan, observe=line.observe, say=_say)
+    finally:
+        line.close()
+    if finished.failure:
+        _say(finished.failure)
+    _print_results(finished.results, finished.folder, form)
+    return finished.code
+
+
+def check(target: str, workload: str | None, workload_opts: Sequence[str], form: str | None) -> ExitCode:
+    """``check``: judge a run folder again, or a history file."""
+    path = Path(target)
+    if not path.exists():
+        raise UsageError(f"there is no run or history at {target}")
+    if _in_run_folder(path):
+        folder = RunFolder.open(path)
+        if workload or workload_opts:
+            raise UsageError(
+                "a run folder says itself which workload it holds; take --workload and --workload-opt away"
+            )
+        results, _ = judge_run(folder, interrupted=_was_interrupted(folder))
+        _print_results(results, folder, form or "text")
+        # Judging was not interrupted, whatever the run was.
+        return ExitCode(results.exit_code)
+    name = workload or "bank"
+    options = workload_options(name, parse_workload_options(workload_opts))
+    results, _ = judge_file(path, name, options)
+    _print_results(results, None, form or "text")
+    return ExitCode(results.exit_code)
+
+
+def _in_run_folder(path: Path) -> bool:
+    if path.is_dir():
+        return (path / SPEC).exists()
+    return path.name == HISTORY and path.with_name(SPEC).exists()
+
+
+def _was_interrupted(folder: RunFolder) -> bool:
+    try:
+        return msgspec.json.decode(folder.results.read_bytes(), type=Results).interrupted
+    except (OSError, msgspec.MsgspecError):
+        return False
+
+
+def report(target: str) -> ExitCode:
+    """``report``: write the report of a run again; print its path."""
+    folder = RunFolder.open(Path(target))
+    if not folder.results.exists():
+        judge_run(folder)
+    history = History.load(folder.path, workload_class(read_spec(folder).workload).encoder)
+    _print(str(write_report(folder, history)))
+    return ExitCode.VALID
+
+
+def replay(target: str, out: str | None, form: str | None) -> ExitCode:
+    """``replay``: run the same again, and compare the histories. Another history than before is ``unknown``."""
+    before = RunFolder.open(Path(target))
+    spec = msgspec.structs.replace(read_spec(before), out=out or str(before.path.parent.parent))
+    plan = plan_run(spec)
+    _say(spec.command_line())
+    line = LiveLine(time_limit_ns=spec.time_limit_ns)
+    try:
+        finished = run_plan(plan, observe=line.observe, say=_say)
+    finally:
+        line.close()
+    _print_results(finished.results, finished.folder, form or "text")
+    return worst_code([finished.code, _compare(before, finished, spec)])
+
+
+def _compare(before: RunFolder, finished: Finished, spec: RunSpec) -> ExitCode:
+    old = History.load(before.path).sha256()
+    new = finished.results.history_sha256
+    if old == new:
+        _say(f"the same history as before: {new}")
+        return ExitCode.VALID
+    if not spec.simulated:
+        _say("another history than before, as is to be expected of a real cluster")
+        return ExitCode.VALID
+    _say(f"another history than before: {new}, not {old}; was it recorded by another version, or interrupted?")
+    return ExitCode.UNKNOWN
+
+
+def list_(what: str, out: str | None, form: str | None) -> ExitCode:
+    """``list``: what there is to choose from, and the runs so far."""
+    base = Path(out or "runs")
+    tables = {
+        "workloads": {name: cls.summary for name, cls in WORKLOADS.items()},
+        "nemeses": {name: nemesis.summary for name, nemesis in NEMESES.items()},
+        "bugs": {name: bug.summary for name, bug in BUGS.items()},
+        "runs": {str(path.parent): _verdict_of(path) for path in sorted(base.glob(f"*/[0-9]*/{SPEC}"))},
+    }
+    chosen = tables if what == "all" else {what: tables[what]}
+    if form == "json":
+        _print(msgspec.json.encode(chosen).decode())
+        return ExitCode.VALID
+    for title, table in chosen.items():
+        if what == "all":
+            _print(f"{title}:")
+        width = max((len(name) for name in table), default=0)
+        for name, text in table.items():
+            _print(f"  {name:<{width}}  {text}")
+    return ExitCode.VALID
+
+
+def _verdict_of(spec: Path) -> str:
+    try:
+        results = msgspec.json.decode(RunFolder(spec.parent).results.read_bytes(), type=Results)
+    except (OSError, msgspec.MsgspecError):
+        return "no results"
+    if results.stage != "judged":
+        return "not judged"
+    names = ", ".join(sorted({anomaly.name for anomaly in results.anomalies()}))
+    return f"{_WORDS[results.valid]}{': ' + names if names else ''}"
+
+
+_WORDS = {True: "valid", False: "anomaly", "unknown": "unknown"}
+
+
+def doctor(form: str | None) -> ExitCode:
+    """``doctor``: what works here."""
+    findings = examination.examine()
+    if form == "json":
+        _print(msgspec.json.encode(findings).decode())
+    else:
+        examination.print_findings(findings, _print)
+    return ExitCode.ENVIRONMENT if any(finding.state == "wrong" for finding in findings) else ExitCode.VALID
+
+
+def needs_hard_exit() -> bool:
+    """Whether a library is loaded that may crash while the interpreter ends."""
+    return "tikv_client" in sys.modules
+
+
+def _print_results(results: Results, folder: RunFolder | None, form: str) -> None:
+    (print_json if form == "json" else print_text)(results, folder, _print)
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201 (standard output is where data goes)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,99 @@
+"""Drives one test: the cluster comes up, the workload is set up, operations and faults run, all is healed.
+
+The order is Jepsen's: faults until the time limit, then everything is healed, then final reads. Only here do the
+generator of the workload, the schedule of faults and the interpreter meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from cluster.api import Cluster
+from harness.clock import SECOND, Clock
+from harness.generator import any_of, clients, on_nemesis, phases, stagger, time_limit
+from harness.interpreter import Outcome, interpret
+from harness.op import Op
+from harness.protocols import Client, Generator
+from harness.rng import Streams
+from harness.spec import RunSpec
+from nemesis.client import NemesisClient
+from workloads.bank import Bank
+
+DEADLINE_NS: Final = 10 * SECOND  # of an operation
+
+
+class Since:
+    """A clock that starts at 0 now: a history counts from the first operation, not from the start of the cluster."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._origin = clock.now()
+
+    def now(self) -> int:
+        """Nanoseconds since this clock was made."""
+        return self._clock.now() - self._origin
+
+    async def sleep_until(self, when: int) -> None:
+        """Return at ``when``."""
+        await self._clock.sleep_until(when + self._origin)
+
+
+async def drive(
+    spec: RunSpec,
+    cluster: Cluster,
+    workload: Bank,
+    nemesis: NemesisClient | None,
+    record: Callable[[Op], Op],
+    *,
+    observe: Callable[[Op], None],
+    should_stop: Callable[[], bool],
+) -> Outcome:
+    """Run the test to its end. Whatever happens, faults are healed and the cluster is let go of.
+
+    Raises:
+        EnvironmentFailure: the cluster does not come up, or the history cannot be written.
+    """
+    try:
+        await cluster.start(workload.split_keys())
+        await _set_up(cluster, workload)
+
+        async def open_client(process: int) -> Client:
+            return workload.client(cluster.store(f"client-{process}"))
+
+        return await interpret(
+            clock=Since(cluster.clock),
+            generator=_generator(spec, workload, nemesis),
+            open_client=open_client,
+            nemesis=nemesis,
+            concurrency=spec.concurrency,
+            record=record,
+            streams=Streams(spec.seed).below("test"),
+            deadline_ns=DEADLINE_NS,
+            should_stop=should_stop,
+            observe=observe,
+        )
+    finally:
+        if nemesis is not None:
+            await nemesis.close()
+        await cluster.stop()
+
+
+async def _set_up(cluster: Cluster, workload: Bank) -> None:
+    store = cluster.store("setup")
+    try:
+        await workload.setup(store)
+    finally:
+        await store.close()
+
+
+def _generator(spec: RunSpec, workload: Bank, nemesis: NemesisClient | None) -> Generator:
+    work: Generator = clients(workload.generator())
+    if spec.rate:
+        work = stagger(work, round(SECOND / spec.rate), name="rate")
+    main = time_limit(work, spec.time_limit_ns)
+    final = clients(workload.final_generator())
+    if nemesis is None:
+        return phases(main, final)
+    faults = time_limit(on_nemesis(nemesis.generator()), spec.time_limit_ns)
+    return phases(any_of(main, faults), on_nemesis(nemesis.healing()), final)

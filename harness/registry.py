@@ -1,0 +1,66 @@
+"""Names to things: where a workload or a kind of cluster is entered so that the command line knows it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.api import Cluster
+from cluster.external import ExternalCluster
+from cluster.sim.bugs import BUGS
+from cluster.sim.cluster import SimCluster
+from harness.exit_codes import UsageError
+from harness.rng import Streams
+from harness.settings import resolve_workload_options
+from harness.spec import RunSpec
+from harness.suggest import unknown_name
+from workloads.bank import Bank
+
+WORKLOADS = {cls.name: cls for cls in (Bank,)}
+
+WorkloadClass = type[Bank]
+
+
+def workload_class(name: str) -> WorkloadClass:
+    """The workload of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in WORKLOADS:
+        raise unknown_name("workload", name, WORKLOADS)
+    return WORKLOADS[name]
+
+
+def workload_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a workload, checked, defaults filled in."""
+    options = resolve_workload_options(workload_class(name).OPTIONS, given)
+    workload_class(name)(options, run_id="check")  # it may refuse a combination
+    return options
+
+
+def make_workload(spec: RunSpec) -> Bank:
+    """The workload of a run. Its keys on a real cluster are its own; on a simulated one nobody else is there."""
+    run_id = "sim" if spec.simulated else secrets.token_hex(6)
+    return workload_class(spec.workload)(spec.workload_options, run_id)
+
+
+def check_cluster(name: str) -> None:
+    """Raise a UsageError unless ``--cluster`` names a kind of cluster there is."""
+    if name != "sim" and not name.startswith("pd://"):
+        raise UsageError(f"--cluster takes sim or pd://HOST:PORT[,HOST:PORT...], not {name!r}")
+
+
+def check_bug(name: str | None) -> None:
+    """Raise a UsageError unless there is such a planted bug."""
+    if name is not None and name not in BUGS:
+        raise unknown_name("bug", name, BUGS)
+
+
+def make_cluster(spec: RunSpec) -> Cluster:
+    """The cluster of a run, not started."""
+    if spec.simulated:
+        bugs = frozenset({spec.bug} if spec.bug else ())
+        return SimCluster(Streams(spec.seed).below("cluster"), nodes=spec.nodes, bugs=bugs)
+    return ExternalCluster(spec.cluster)

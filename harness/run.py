@@ -1,0 +1,197 @@
+"""One run, from its spec to its report: the only place that sees everything.
+
+Whatever goes wrong on the way, what was recorded stays, is judged and reported: an anomaly that was seen counts more
+than the crash that came after it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from cluster.api import Cluster
+from harness.drive import drive
+from harness.exit_codes import ExitCode, QuorumquakeError, code_of, worst_code
+from harness.interpreter import Outcome
+from harness.journal import Journal
+from harness.judge import judge_run
+from harness.op import Op
+from harness.recorder import Recorder
+from harness.registry import make_cluster, make_workload
+from harness.results import Results
+from harness.rng import Streams
+from harness.run_folder import RunFolder
+from harness.spec import RunSpec
+from nemesis.client import NemesisClient
+from nemesis.fault import World
+from nemesis.registry import Selection, select
+from nemesis.schedule import Schedule, draw_schedule
+from reports.html import write_report
+from workloads.bank import Bank
+
+
+class Plan(msgspec.Struct):
+    """A run that is ready to begin: nothing was started or written yet."""
+
+    spec: RunSpec
+    cluster: Any
+    workload: Bank
+    selection: Selection
+    schedule: Schedule
+
+
+class Finished(msgspec.Struct):
+    """A run that has ended.
+
+    Attributes:
+        code: its exit code.
+        failure: what ended it before its time, in one sentence.
+    """
+
+    folder: RunFolder
+    results: Results
+    code: ExitCode
+    failure: str = ""
+
+
+def plan_run(spec: RunSpec) -> Plan:
+    """Make the cluster's and the workload's objects, and draw the fault schedule.
+
+    Raises:
+        UsageError: options do not go together.
+        EnvironmentFailure: a fault that was asked for cannot be had on this cluster.
+    """
+    cluster, workload = make_cluster(spec), make_workload(spec)
+    selection = select(spec.nemesis, cluster.capabilities())
+    world = World.of(cluster.nodes, workload.keys(), workload.split_keys())
+    streams = Streams(spec.seed).below("nemesis")
+    schedule = draw_schedule(selection.kinds, world, streams, interval_ns=spec.interval_ns, limit_ns=spec.time_limit_ns)
+    return Plan(spec, cluster, workload, selection, schedule)
+
+
+def run(plan: Plan, *, observe: Callable[[Op], None], say: Callable[[str], None]) -> Finished:
+    """Carry out a plan: record, judge, report.
+
+    Args:
+        plan: what to do.
+        observe: told of each operation.
+        say: told in a sentence what is going on.
+
+    Raises:
+        EnvironmentFailure: there is no place to write, or the cluster failed before any operation.
+    """
+    spec, cluster, workload = plan.spec, plan.cluster, plan.workload
+    folder = RunFolder.create(Path(spec.out), spec.workload, f"seed{spec.seed}")
+    say(f"recording to {folder.path}")
+    _write_spec(folder, spec, cluster)
+    folder.write_json(folder.results, Results(stage="running", workload=spec.workload, claim=workload.claim))
+    outcome, failure = _record(plan, folder, observe)
+    _write_spec(folder, spec, cluster)  # now with what the cluster said of itself
+    folder.write_json(folder.results, Results(stage="recorded", workload=spec.workload, claim=workload.claim))
+    interrupted = outcome is None or outcome.interrupted
+    say("checking the history")
+    results, history = judge_run(folder, interrupted=interrupted and failure is None)
+    write_report(folder, history)
+    if failure is None:
+        return Finished(folder, results, ExitCode(results.exit_code))
+    code = worst_code([code_of(results.valid), getattr(failure, "code", ExitCode.INTERNAL)])
+    return Finished(folder, results, code, _sentence(failure))
+
+
+def _record(plan: Plan, folder: RunFolder, observe: Callable[[Op], None]) -> tuple[Outcome | None, Exception | None]:
+    """Drive the test; return how it ended, or what ended it if at least one operation was recorded by then."""
+    stop = _Stop()
+    journal = Journal(folder.journal)
+    recorder = Recorder(folder.history, folder.columns, plan.workload.encoder)
+    try:
+        with stop.on_signals():
+            outcome = plan.cluster.run(
+                drive(
+                    plan.spec,
+                    plan.cluster,
+                    plan.workload,
+                    _nemesis(plan, journal),
+                    recorder.record,
+                    observe=observe,
+                    should_stop=stop.asked,
+                )
+            )
+    except Exception as failure:
+        if not recorder.ops:
+            raise
+        if not isinstance(failure, QuorumquakeError):
+            traceback.print_exc()
+        return None, failure
+    finally:
+        recorder.close()
+        journal.close()
+    if stop.asked() and not recorder.ops:
+        raise KeyboardInterrupt
+    return outcome, None
+
+
+def _nemesis(plan: Plan, journal: Journal) -> NemesisClient | None:
+    if not plan.selection.kinds:
+        return None
+    keys, splits = plan.workload.keys(), plan.workload.split_keys()
+    return NemesisClient(plan.cluster, plan.schedule, keys, splits, None if plan.cluster.deterministic else journal)
+
+
+def _write_spec(folder: RunFolder, spec: RunSpec, cluster: Cluster) -> None:
+    content = {
+        "schema_version": 1,
+        **msgspec.to_builtins(spec),
+        "command": spec.command_line(),
+        "versions": versions(),
+        "description": cluster.describe(),
+    }
+    folder.write_json(folder.spec, content)
+
+
+def versions() -> dict[str, str]:
+    """Of what took part in a run."""
+    try:
+        own = importlib.metadata.version("quorumquake")
+    except importlib.metadata.PackageNotFoundError:
+        own = "unknown"
+    return {"quorumquake": own, "python": platform.python_version(), "platform": platform.platform(terse=True)}
+
+
+def _sentence(failure: Exception) -> str:
+    if isinstance(failure, QuorumquakeError):
+        return str(failure)
+    return f"internal error: {type(failure).__name__}: {failure}; what was recorded until then was judged"
+
+
+class _Stop:
+    """Ctrl-C asks the run to end; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def asked(self) -> bool:
+        return self._asked
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        previous = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
