@@ -11,7 +11,7 @@ from typing import Final
 
 from harness.clock import MILLISECOND, SECOND, Clock
 from harness.op import FAIL, INFO, INVOKE, NEMESIS, Op
-from harness.protocols import Client, ClientFactory
+from harness.protocols import Client, ClientFactory, KeepsPartial
 
 # Without it a cluster that cannot be reached would be asked without end, in no time at all where time is virtual.
 NO_CLIENT_PAUSE: Final = 100 * MILLISECOND
@@ -55,7 +55,10 @@ class ClientCalls:
         except _END_OF_PROCESS:
             raise
         except BaseException as error:  # noqa: BLE001 (a panic in a Rust client is a BaseException)
-            return _completion_of(op, error)
+            completion = _completion_of(op, error)
+            if isinstance(worker.client, KeepsPartial):
+                completion.value = worker.client.partial(op)
+            return completion
 
     async def _with_new_client(self, worker: Worker, op: Op) -> Op:
         assert isinstance(worker.process, int)

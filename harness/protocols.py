@@ -6,7 +6,7 @@ generator -> invoke Op -> client -> ok|fail|info Op -> recorder -> History -> ch
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -75,6 +75,15 @@ class Client(Protocol):
 
     async def close(self) -> None:
         """Let go of what it holds."""
+        ...
+
+
+@runtime_checkable
+class KeepsPartial(Protocol):
+    """A client that can say what it has seen and tried of an operation that was cut off or raised."""
+
+    def partial(self, op: Op) -> Any:
+        """The value that the completion of ``op`` shall have."""
         ...
 
 
