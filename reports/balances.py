@@ -39,7 +39,7 @@ class Balances(msgspec.Struct):
 
 def balances(history: History, done: Completions) -> Balances | None:
     """Read them, or None if the columns are not a bank's or nothing was read."""
-    if "balance" not in history.row_fields or "flags" not in history.fields:
+    if "balance" not in history.rows or "flags" not in history.fields:
         return None
     reads = [code for code, name in enumerate(history.f_names) if name == "read"]
     index = done.index[(done.type == OK) & np.isin(done.f, reads)]
@@ -70,9 +70,7 @@ def balances(history: History, done: Completions) -> Balances | None:
     )
 
 
-def _lanes(
-    at: Ints, account: Ints, balance: Ints, accounts: Ints
-) -> tuple[Ints, list[npt.NDArray[np.float64]]]:
+def _lanes(at: Ints, account: Ints, balance: Ints, accounts: Ints) -> tuple[Ints, list[npt.NDArray[np.float64]]]:
     if not len(at):
         return at, []
     steps = np.unique(np.linspace(int(at.min()), int(at.max()), _STEPS).astype(np.int64))

@@ -210,7 +210,9 @@ def _gap(seen: Overview) -> str:
 
 
 def _when(fault: Fault) -> str:
-    return f"{fault.start_ns / 1e9:.3f} \N{EN DASH} {instant(fault.end_ns)}" if fault.lasting else instant(fault.start_ns)
+    return (
+        f"{fault.start_ns / 1e9:.3f} \N{EN DASH} {instant(fault.end_ns)}" if fault.lasting else instant(fault.start_ns)
+    )
 
 
 def _errors(history: History, done: Completions) -> list[dict[str, Any]]:
@@ -233,7 +235,10 @@ def _balance_section(spec: Mapping[str, Any], seen: Balances | None, run: Overvi
     note = f"{count(len(seen.at), 'read')} of all accounts were ok"
     if expected is not None:
         wrong = int((seen.total != expected).sum())
-        right, bad = f"each of them saw the total of {expected:,}.", f"{wrong:,} of them saw another total than {expected:,}."
+        right, bad = (
+            f"each of them saw the total of {expected:,}.",
+            f"{wrong:,} of them saw another total than {expected:,}.",
+        )
         note += f"; {bad if wrong else right}"
     if seen.left_out:
         note += f" The first {len(seen.accounts)} accounts are drawn, {seen.left_out} are not."
@@ -280,4 +285,3 @@ def _plain(value: Any) -> str:
     if value is None:
         return "none"
     return shown(value, _BRIEF)
-

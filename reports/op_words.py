@@ -91,7 +91,7 @@ def views(history: History, indices: Iterable[int]) -> list[OpView]:
 
 
 def records(value: Any, key: str) -> list[Record]:
-    """The records listed under ``key`` in the value of an operation of the bank; those of another shape are left out."""
+    """The records under ``key`` in the value of an operation of the bank; those of another shape are left out."""
     found = value.get(key) if isinstance(value, dict) else None
     if not isinstance(found, list | tuple):
         return []
@@ -128,7 +128,7 @@ def _title(op: Op) -> str:
     if op.f == "transfer" and all(type(value.get(key)) is int for key in ("from", "to", "amount")):
         return f"transfer {value['amount']} from {value['from']} to {value['to']}"
     if op.f == "read" and isinstance(value.get("via"), str):
-        via = {"batch_get": "batch get", "scan": "a scan", "snapshot": "a snapshot", "old-snapshot": "an old snapshot"}
+        via = {"batch_get": "batch get", "old-snapshot": "old snapshot"}
         return f"{'final read' if value.get('final') is True else 'read'} by {via.get(value['via'], value['via'])}"
     return op.f
 

@@ -230,9 +230,7 @@ def _faults(ops: Sequence[Op], end: int) -> list[Fault]:
             if fault.lasting and fault.error is None:
                 lasting[fault.kind, key[1]] = fault
     # An invocation that never completed: the harness died or was interrupted while it put the fault in place.
-    found += [
-        _fault(op, None, end) for op in begun.values() if op.f != HEAL_ALL and not op.f.startswith("stop-")
-    ]
+    found += [_fault(op, None, end) for op in begun.values() if op.f != HEAL_ALL and not op.f.startswith("stop-")]
     return sorted(found, key=lambda fault: fault.start_ns)
 
 

@@ -1,15 +1,12 @@
 """Figures over the time of a run: latency and throughput under the faults, and what the reads saw of the balances.
 
-matplotlib draws them as SVG. The colours it is given are placeholders, replaced by CSS variables, so that one picture is
-right in light and in dark; its text stays text in the page's own font. What is drawn is bounded whatever the length of
-the history: quantiles by bucket and a sample of points. The same run gives the same bytes.
+What is drawn is bounded whatever the length of the history: quantiles by bucket and a sample of points.
 """
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,52 +14,12 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from harness.clock import MILLISECOND, SECOND
-from harness.history import History
 from reports.balances import Balances
+from reports.figure_svg import BAND, FAILED, GRID, MUTED, OKAY, UNSURE, WRONG, figure_svg
 from reports.overview import FAIL, INFO, OK, Completions, Fault, Ints
 from reports.text import duration
 
-INK, MUTED, GRID, OKAY, FAILED, UNSURE, BAND, WRONG = (f"#0f1e0{digit}" for digit in range(8))
-_VARIABLES = {
-    INK: "--ink",
-    MUTED: "--muted",
-    GRID: "--line",
-    OKAY: "--ok",
-    FAILED: "--fail",
-    UNSURE: "--info",
-    BAND: "--fault",
-    WRONG: "--bad",
-}
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "quorumquake",
-    "text.parse_math": False,  # a label is never a formula: "$" comes from outside
-    "path.simplify": False,
-    "font.size": 11,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.titlecolor": INK,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "ytick.left": False,
-    "ytick.minor.left": False,
-    "legend.frameon": False,
-    "legend.labelcolor": MUTED,
-    "legend.fontsize": 10,
-    "text.color": INK,
-}
-_WIDTH = 10.4  # inches, of 100 units each
-_LEFT, _RIGHT = 0.088, 0.985
+_LEFT, _RIGHT = 0.118, 0.985
 _BUCKETS = 160
 _SAMPLE = 1_500
 _MARKS = 250
@@ -87,7 +44,7 @@ def performance_figure(done: Completions, faults: Sequence[Fault], end: int) -> 
         _share_time(axes, faults, end, strip=True)
 
     height = 5.3 + 0.24 * max(len(rows), 1)
-    return _svg(draw, height, "Faults, latency and throughput over the time of the run")
+    return figure_svg(draw, height, "Faults, latency and throughput over the time of the run")
 
 
 def balance_figure(balances: Balances, expected: int | None, faults: Sequence[Fault], end: int) -> Markup:
@@ -106,7 +63,9 @@ def balance_figure(balances: Balances, expected: int | None, faults: Sequence[Fa
         _share_time(axes, faults, end, strip=False)
 
     height = 2.5 + 0.26 * lanes
-    return _svg(draw, height, "The total as seen by reads, and the balance of each account, over the time of the run")
+    return figure_svg(
+        draw, height, "The total as seen by reads, and the balance of each account, over the time of the run"
+    )
 
 
 def _rows(faults: Sequence[Fault]) -> dict[str, list[Fault]]:
@@ -249,7 +208,7 @@ def _draw_accounts(axes: Any, balances: Balances) -> None:
 def _legend(axes: Any) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.97), "borderaxespad": 0}
+        place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.01), "borderaxespad": 0}
         axes.legend(handles, labels, ncols=len(handles), handlelength=1.6, columnspacing=1.4, **place)
 
 
@@ -261,7 +220,7 @@ def _share_time(axes: Sequence[Any], faults: Sequence[Fault], end: int, *, strip
         if not (strip and place == 0):
             for begin, finish in _spans(faults):
                 each.axvspan(begin / SECOND, finish / SECOND, color=BAND, alpha=0.14, linewidth=0, zorder=0)
-    axes[-1].set_xlabel("seconds since the start of the run", fontsize=10)
+    axes[-1].set_xlabel("seconds since the start of the run", fontsize=9.5)
 
 
 def _spans(faults: Iterable[Fault]) -> list[tuple[int, int]]:
@@ -278,43 +237,3 @@ def _spans(faults: Iterable[Fault]) -> list[tuple[int, int]]:
 def _label(text: str) -> str:
     """Text for matplotlib, which knows the widths of few characters."""
     return _UNPRINTABLE.sub("?", text)[:18]
-
-
-def _svg(draw: Callable[[Any], None], height: float, label: str) -> Markup:
-    import matplotlib as mpl  # noqa: PLC0415 (slow to import; only a report needs it)
-    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    mpl.rcParams  # noqa: B018 (read now: what the user's matplotlibrc says is overruled below)
-    with mpl.rc_context({**mpl.rcParamsDefault, **_STYLE}):
-        figure = Figure(figsize=(_WIDTH, height), dpi=100)
-        figure.patch.set_visible(False)
-        FigureCanvasSVG(figure)
-        draw(figure)
-        for axes in figure.axes:
-            axes.patch.set_visible(False)
-        sink = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(sink, format="svg", metadata=nothing, transparent=True)
-    return _inline(sink.getvalue(), label)
-
-
-_PROLOGUE = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
-_SIZE = re.compile(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', re.DOTALL)
-_LEFTOVERS = re.compile(r"<metadata>.*?</metadata>|<style [^>]*>.*?</style>|<!--.*?-->", re.DOTALL)
-_GROUP_ID = re.compile(r'<g id="[^"]*"')
-_COLOUR = re.compile("#0f1e0[0-7]")
-_FONT = re.compile(r"font: ([0-9.]+)px [^;\"]*")
-_BLANKS = re.compile(r"\s*\n\s*")
-_XLINK = re.compile(r"xlink:href")
-
-
-def _inline(document: str, label: str) -> Markup:
-    """A stand-alone SVG file as an element of a page: no names that clash, colours by variable."""
-    text = _LEFTOVERS.sub("", _PROLOGUE.sub("", document))
-    text = _SIZE.sub(rf'<svg class="figure" role="img" viewBox="\1"><title>{label}</title>', text, count=1)
-    text = _GROUP_ID.sub("<g", text)
-    text = _FONT.sub(r"font-size:\1px", text)
-    text = _COLOUR.sub(lambda match: f"var({_VARIABLES[match[0]]})", text)
-    text = _XLINK.sub("href", text)
-    return Markup(_BLANKS.sub(" ", text).strip())  # noqa: S704 (matplotlib escapes its texts)

@@ -18,7 +18,9 @@ ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _VALUE_LIMIT = 400
 
 # C0 and C1 controls but newline and tab, zero-width and direction marks, separators, lone surrogates, non-characters.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\uffff]")
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\uffff]"
+)
 
 
 def shown(value: Any, limit: int = _VALUE_LIMIT) -> str:

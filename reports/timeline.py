@@ -1,6 +1,6 @@
 """Who did what around one moment: a lane for each process, a bar for each operation from invocation to completion.
 
-Outcome shows in the bar's form as well as its colour: ok is filled, fail is hollow, info is dashed and runs into the open.
+An outcome shows in the bar's form as well as in its colour: ok is filled, fail is hollow, info is dashed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from harness.clock import MILLISECOND, SECOND
 from harness.history import History
 from reports.op_words import OpView
 from reports.overview import FAIL, INFO, INVOKE, OK, Fault
-from reports.svg import group, picture, tag
+from reports.svg import picture, tag
 from reports.text import count, duration, shown
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 1040.0, 92.0, 1028.0, 14.0
@@ -73,7 +73,9 @@ def draw_timeline(history: History, window: Window, involved: Sequence[OpView], 
     notes = [count(left_out, "other process", "other processes") if left_out else ""]
     notes.append(count(left_out_bars, "short operation") if left_out_bars else "")
     note = " and ".join(filter(None, notes))
-    foot = [tag("text", f"not drawn: {note}", x=_RIGHT, y=height + 36, text_anchor="end", class_="axis")] if note else []
+    foot = (
+        [tag("text", f"not drawn: {note}", x=_RIGHT, y=height + 36, text_anchor="end", class_="axis")] if note else []
+    )
     label = f"Operations by process, {window.why}"
     return picture(_WIDTH, height + 44, label, [*bands, *axis, *parts, *foot], "timeline")
 
@@ -140,9 +142,7 @@ def _bar(bar: _Bar, middle: float, window: Window, labels: dict[int, str]) -> Ma
     classes = f"bar bar-{kind}" + (" involved" if bar.index in labels else "")
     ended = "no completion" if bar.end is None else f"{kind} after {duration(bar.end - bar.begin)}"
     title = tag("title", f"operation {bar.index}, process {bar.process}: {ended}")
-    return tag(
-        "rect", title, x=x, y=middle - thick, width=max(end - x, 2.0), height=2 * thick, rx=2, class_=classes
-    )
+    return tag("rect", title, x=x, y=middle - thick, width=max(end - x, 2.0), height=2 * thick, rx=2, class_=classes)
 
 
 def _names(named: Sequence[_Bar], middle: float, window: Window, labels: dict[int, str]) -> list[Markup]:

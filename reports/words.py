@@ -1,4 +1,4 @@
-"""What the field's names mean, in a sentence for somebody who does not know them. One vocabulary for page and terminal."""
+"""What the field's names mean, in a sentence for somebody who does not know them: one vocabulary for all outputs."""
 
 from __future__ import annotations
 
@@ -123,4 +123,4 @@ def totals(counts: Mapping[str, int]) -> str:
 
 def ruled_out(anomaly: Anomaly) -> str:
     """The models an anomaly rules out, as a sentence; empty if it names none."""
-    return f"It cannot be {listed([*anomaly.rules_out])}." if anomaly.rules_out else ""
+    return f"This rules out: {listed(anomaly.rules_out)}." if anomaly.rules_out else ""

@@ -32,7 +32,8 @@ class Bank:
         self.next_id = 1
         self.processes = processes
 
-    def add(self, time: int, process: int | str, type_: Any, f: str, value: Any, error: Any = None) -> Op:
+    def add(self, time: int, process: int | str, type_: Any, f: str, *data: Any) -> Op:
+        value, error = (*data, None)[:2]
         op = Op(index=0, time=time, process=process, type=type_, f=f, value=value, error=error)
         self.entries.append((time, len(self.entries), op))
         return op
@@ -168,6 +169,6 @@ def load(tmp_path: Path) -> Callable[..., History]:
         for op in ops:
             recorder.record(op)
         recorder.close()
-        return History.load(folder, BANK_ENCODER)
+        return History.load(folder.path, BANK_ENCODER)
 
     return record

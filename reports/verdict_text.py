@@ -1,0 +1,130 @@
+"""The outcome of a run or a check as text for a terminal, or as one JSON object for a program."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.results import Results
+from harness.verdict import Anomaly, Verdict
+from reports.overview import Overview
+from reports.text import count, duration, shown
+from reports.words import anomaly_words, headline, lead, totals, tried
+
+_WIDTH = 100
+_EDGES = 8
+_ALSO = 5
+
+
+def summary_text(
+    results: Results, seen: Overview, *, report: Path | None = None, run: Path | None = None, replay: str = ""
+) -> str:
+    """The outcome in a few lines, each ending in a newline.
+
+    Args:
+        results: the judgement.
+        seen: ``overview`` of the history.
+        report: where the report is, if there is one.
+        run: where the run's folder is, if there is one.
+        replay: the command that runs it again.
+    """
+    found = results.anomalies()
+    blocks = [f"{headline(results)} (exit code {results.exit_code})", *_wrapped(lead(results, seen))]
+    if found:
+        blocks += ["", *_anomaly(found[0])]
+        more = [anomaly_words(anomaly.name)[0] for anomaly in found[1:]]
+        if more:
+            named = ", ".join(dict.fromkeys(more[:_ALSO]))
+            blocks += ["", f"  and {count(len(more), 'other anomaly', 'other anomalies')} shown in the report: {named}"]
+    blocks += ["", *_notes(results), *_figures(results, seen)]
+    places = (("report", report), ("run", run), ("again", replay))
+    blocks += [f"{name + ':':<12}{shown(str(place), 2000)}" for name, place in places if place]
+    return "\n".join(blocks) + "\n"
+
+
+def _anomaly(anomaly: Anomaly) -> list[str]:
+    lines = _wrapped(shown(anomaly.explanation, 4000), "  ")
+    for edge in anomaly.cycle[:_EDGES]:
+        lines += _wrapped(f"{edge.source} -> {edge.target} [{shown(edge.label, 12)}] {shown(edge.why, 600)}", "    ")
+    if len(anomaly.cycle) > _EDGES:
+        lines.append(f"    and {count(len(anomaly.cycle) - _EDGES, 'more edge')}")
+    return lines
+
+
+def _notes(results: Results) -> list[str]:
+    lines: list[str] = []
+    if results.exceeds_assumptions:
+        lines += _wrapped("The system's assumptions were exceeded: an anomaly is to be expected and shows no defect.")
+    if results.interrupted:
+        lines += _wrapped("The run was interrupted; what was recorded until then was judged.")
+    for warning in results.warnings:
+        lines += _wrapped(f"warning: {shown(warning, 600)}")
+    return [*lines, ""] if lines else []
+
+
+def _figures(results: Results, seen: Overview) -> list[str]:
+    outcomes = f"{seen.ok:,} ok, {seen.fail:,} fail, {seen.info:,} info"
+    lines = [
+        f"{'operations:':<12}{seen.operations:,} ({outcomes}) in {duration(seen.duration_ns)}",
+        f"{'faults:':<12}{tried(seen.faults)}",
+    ]
+    lines += [f"{'checker:':<12}{_checker(verdict)}" for verdict in results.verdicts]
+    return lines
+
+
+def _checker(verdict: Verdict) -> str:
+    state = {True: "valid", False: "anomaly", "unknown": "unknown"}[verdict.valid]
+    counts = f" ({totals(verdict.counts)})" if verdict.counts and verdict.valid is False else ""
+    note = f": {shown(verdict.note, 300)}" if verdict.note else ""
+    return f"{verdict.checker} {state}{counts}{note}"
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        lines += textwrap.wrap(
+            paragraph, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
+        )
+    return lines
+
+
+def summary_json(results: Results, *, report: Path | None = None, run: Path | None = None) -> str:
+    """The outcome as one JSON object on one line, ending in a newline.
+
+    Keys: schema_version, valid, exit_code, anomalies (name, ops, cycle, explanation), counts, verdicts, interrupted,
+    exceeds_assumptions, warnings, history_sha256, took_s, run, report (paths, null where there is none).
+    """
+    content: dict[str, Any] = {
+        "schema_version": results.schema_version,
+        "valid": results.valid,
+        "exit_code": results.exit_code,
+        "anomalies": [_as_json(anomaly) for anomaly in results.anomalies()],
+        "verdicts": [_verdict(verdict) for verdict in results.verdicts],
+        "interrupted": results.interrupted,
+        "exceeds_assumptions": results.exceeds_assumptions,
+        "warnings": results.warnings,
+        "history_sha256": results.history_sha256,
+        "took_s": round(results.took_s, 3),
+        "run": None if run is None else str(run),
+        "report": None if report is None else str(report),
+    }
+    return msgspec.json.encode(content).decode() + "\n"
+
+
+def _as_json(anomaly: Anomaly) -> dict[str, Any]:
+    cycle: Sequence[Any] = msgspec.to_builtins(anomaly.cycle)
+    return {
+        "name": anomaly.name,
+        "ops": anomaly.ops,
+        "cycle": cycle,
+        "explanation": anomaly.explanation,
+        "rules_out": anomaly.rules_out,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {"checker": verdict.checker, "valid": verdict.valid, "counts": verdict.counts, "note": verdict.note}
