@@ -127,6 +127,7 @@ class _Run:
         self._alarm_at = 0
         self._last_steps: asyncio.TimerHandle | None = None
         self._ending = False
+        self._over = False
         self._deaf = False  # recording has failed: there is nothing left to write to
         self._failure: BaseException | None = None
         self._finished: asyncio.Future[None] = self._loop.create_future()
@@ -214,7 +215,7 @@ class _Run:
     async def _work(self, worker: Worker) -> None:
         calls = self._calls
         try:
-            while True:
+            while not self._over:
                 op = await worker.inbox
                 worker.inbox = self._loop.create_future()
                 completion = self._complete(worker, await calls.carry_out(worker, op))
@@ -224,6 +225,8 @@ class _Run:
                     await calls.close(worker)
                 self._free[worker.thread] = None
                 self._pump()
+                if worker.inbox.done():
+                    await asyncio.sleep(0)  # it takes its turn, behind those that were handed theirs before
         except Exception as error:  # noqa: BLE001 (raised by until_done)
             self._free[worker.thread] = None
             self._fail(error)
@@ -320,6 +323,7 @@ class _Run:
             self._finished.set_result(None)
 
     async def _leave(self) -> None:
+        self._over = True  # a worker whose client would not be cancelled leaves when it comes back
         for timer in (self._alarm, self._last_steps):
             if timer is not None:
                 timer.cancel()
