@@ -127,6 +127,7 @@ class SimFaults:
 
         A link between two such nodes gets the worse of the two. Links that a partition cuts cannot be measured.
         """
+        before = max((self._degraded.get(node, (0, 0))[1] for node in nodes), default=0)
         for node in nodes:
             self._degraded.pop(node, None)
             if loss_ppm or delay_ns:
@@ -134,6 +135,8 @@ class SimFaults:
         self._apply_degradation()
         sound = [name for name in self._hosts() if name not in nodes and name not in self._degraded]
         others = sound or self._hosts()
+        # A link keeps the order of its messages: let those pass that were sent at the former delay.
+        await self._loop.sleep_until(self._loop.now() + before)
         links = [(a, b) for a, b in product(nodes, others) if a != b and not self._network.is_cut(a, b)]
         each = -(-_PROBES_PER_NODE * len(nodes) // len(links)) if links else 0
         return _degradation_measured(await self._probes.times(links, each), each, loss_ppm, delay_ns)

@@ -86,6 +86,8 @@ class TwoPhaseCommit:
             locks: list[wire.Locked] = []
             for share, answer in await context.sender.send_by_region(keys, prewrite, budget):
                 if isinstance(answer, wire.Locked):
+                    if answer.start_ts > self._start_ts and not self._for_update_ts:
+                        raise _overtaken(answer, self._start_ts)
                     locks.append(answer)
                     again += share
                 elif not isinstance(answer, wire.Done):
@@ -140,6 +142,15 @@ class TwoPhaseCommit:
         await self._context.sender.send_by_region(
             list(self._mutations), lambda share: wire.Rollback(tuple(share), self._start_ts), self._context.budget()
         )
+
+
+def _overtaken(lock: wire.Locked, start_ts: int) -> WriteConflict:
+    """An optimistic transaction has met a younger one's lock: as in client-go it gives up at once.
+
+    It would come to a conflict unless the other is rolled back; and if only the younger ever wait, two that hold what
+    the other one needs cannot wait for each other until the TTL of one is over.
+    """
+    return WriteConflict(f"{lock.key!r} is locked by {lock.start_ts}, which began after {start_ts}")
 
 
 def _refusal(answer: Any) -> Aborted:

@@ -143,10 +143,10 @@ async def _faults(seen, cluster, stream, end):
                 evidence = await action()
                 seen.evidence.append((kind, evidence))
                 seen.note(clock, kind, node, evidence.verified, sorted(evidence.measured.items()))
-                await clock.sleep_until(clock.now() + stream.between(100, 8000) * MILLISECOND)
+                await clock.sleep_until(clock.now() + stream.between(100, 6000) * MILLISECOND)
 
 
-async def _main(cluster, seed, seconds, clients, with_faults):
+async def _main(cluster, seed, seconds, clients, faults):
     seen = Chaos()
     streams = Streams(seed).below("chaos")
     await cluster.start(SPLIT_KEYS)
@@ -157,8 +157,7 @@ async def _main(cluster, seed, seconds, clients, with_faults):
     await txn.commit()
     end = cluster.clock.now() + seconds * SECOND
     work = [_client(seen, cluster, i, streams("client", i), end) for i in range(clients)]
-    if with_faults:
-        work.append(_faults(seen, cluster, streams("faults"), end))
+    work += [_faults(seen, cluster, streams("faults", i), end) for i in range(faults)]
     await asyncio.gather(*work)
     await cluster.clock.sleep_until(cluster.clock.now() + 30 * SECOND)
     _, total = await read_all(store, 7, None)
@@ -168,10 +167,10 @@ async def _main(cluster, seed, seconds, clients, with_faults):
     return seen
 
 
-def chaos(seed, *, seconds=40, clients=5, with_faults=True, bugs=frozenset()):
-    """Run it; the same seed gives the same ``hash``."""
+def chaos(seed, *, seconds=40, clients=5, faults=1, bugs=frozenset()):
+    """Run it with so many faults at a time; the same seed gives the same ``hash``."""
     cluster = SimCluster(Streams(seed), 5, bugs)
-    return cluster.run(_main(cluster, seed, seconds, clients, with_faults))
+    return cluster.run(_main(cluster, seed, seconds, clients, faults))
 
 
 if __name__ == "__main__":
