@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 REASON = "an external cluster is not ours to break"
 PROBE = b"quorumquake/probe"  # read, never written
+SETTLE_S = 10.0  # a region whose leader is just moving gets this long
 _INJECTIONS = (
     "partition",
     "kill",
@@ -131,14 +132,14 @@ class ExternalCluster:
 
     async def _try_transaction(self, probe: TikvStore) -> None:
         where = ", ".join(self.addresses)
-        try:
-            txn = await probe.begin("optimistic")
+        deadline = asyncio.get_running_loop().time() + SETTLE_S
+        while True:
             try:
-                await txn.get(PROBE)
-            finally:
-                await txn.rollback()
-        except StoreError as error:
-            self._fail(f"PD answers at {where}, but reading one key failed ({error}): are its TiKV stores up?")
+                return await _read_one_key(probe)
+            except StoreError as error:
+                if asyncio.get_running_loop().time() >= deadline:
+                    self._fail(f"PD answers at {where}, but reading one key failed ({error}): are its TiKV stores up?")
+            await asyncio.sleep(0.5)
 
     async def _ask_http(self) -> dict[str, Any]:
         for address in self.addresses:
@@ -150,3 +151,11 @@ class ExternalCluster:
     @staticmethod
     def _fail(sentence: str) -> NoReturn:
         raise EnvironmentFailure(sentence) from None
+
+
+async def _read_one_key(store: TikvStore) -> None:
+    txn = await store.begin("optimistic")
+    try:
+        await txn.get(PROBE)
+    finally:
+        await txn.rollback()

@@ -57,6 +57,8 @@ def out_of_commit(text: str) -> StoreError:
     brief = shorten(text)
     # Prewrite's key errors come with this beginning; those of the primary's commit come as "Multiple errors: [", since
     # only prewrite's plan merges the answers of its regions. TiKV's commit compares with no newer version either.
+    if text.startswith(_KEY_ERRORS) and _CONFLICT in text:
+        return WriteConflict(brief)
     # Only prewrite checks that an inserted key is absent.
     if text.startswith(_KEY_ERRORS) and _EXISTS in text:
         return KeyExists(brief)

@@ -44,7 +44,7 @@ def client_version() -> str:
 def needs_hard_exit() -> bool:
     """Whether this process has loaded the extension, whose threads may crash the interpreter's ordinary exit.
 
-    If so, flush everything and end with ``os._exit``: fatal GIL errors and segmentation faults have been seen otherwise.
+    If so, flush everything and end with ``os._exit``: fatal GIL errors and segmentation faults were seen otherwise.
     """
     return _EXTENSION in sys.modules
 
