@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cluster.sim.bugs import WALL_CLOCK_LEASE
 from cluster.sim.raft_messages import Append, AppendReply, Entry, Heartbeat, HeartbeatReply, InstallSnapshot
 
 if TYPE_CHECKING:
@@ -77,8 +78,13 @@ class Follower:
         self, message: Append | InstallSnapshot, accepted: bool, prev_index: int, index: int, log_term: int
     ) -> None:
         raft = self._raft
-        term, seq, sent = raft.log.term, message.seq, message.sent
+        term, seq, sent = raft.log.term, message.seq, self._lease_start(message)
         self._answer(message.src, AppendReply(raft.me, term, seq, sent, accepted, prev_index, index, log_term))
+
+    def _lease_start(self, message: Append | Heartbeat | InstallSnapshot) -> int:
+        """From when this member's answer lets the leader count its lease: when it had asked, by its own clock."""
+        raft = self._raft
+        return raft.node.wall() if WALL_CLOCK_LEASE in raft.bugs else message.sent
 
     def _answer(self, leader: str, reply: AppendReply | HeartbeatReply) -> None:
         raft = self._raft
@@ -96,7 +102,7 @@ class Follower:
         if message.commit > raft.commit:
             raft.commit = min(message.commit, raft.log.last_index)
             raft.apply_committed()
-        reply = HeartbeatReply(raft.me, message.term, message.seq, message.sent, raft.log.last_index)
+        reply = HeartbeatReply(raft.me, message.term, message.seq, self._lease_start(message), raft.log.last_index)
         self._answer(message.src, reply)
 
     def on_snapshot(self, message: InstallSnapshot) -> None:

@@ -28,6 +28,7 @@ class RaftStorage:
         "_durable",
         "_durable_hard_state",
         "_entries",
+        "_origin",
         "_position",
         "_records",
         "_synced_position",
@@ -41,6 +42,7 @@ class RaftStorage:
     )
 
     def __init__(self, base_index: int = 0, base_term: int = 0) -> None:
+        self._origin = (base_index, base_term)
         self.term = base_term
         self.vote: str | None = None
         self.base_index = self.last_index = self.stable = base_index
@@ -57,7 +59,7 @@ class RaftStorage:
     @property
     def fresh(self) -> bool:
         """Whether this member has never taken part in an election nor heard from a leader."""
-        return self.term == self.base_term and self.vote is None and self.last_index == self.base_index
+        return (self.last_index, self.term, self.vote) == (*self._origin, None)
 
     @property
     def hard_state_synced(self) -> bool:
