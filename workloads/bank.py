@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from checkers.balance import BalanceChecker
-from checkers.bank_columns import BANK_ENCODER
 from checkers.statistics import StatisticsChecker
-from checkers.strict_serializability import StrictSerializabilityChecker
+
+from checkers.bank_columns import BANK_ENCODER
+from checkers.strict_serializability import StrictSerializability
 from cluster.api import Store
 from harness.exit_codes import UsageError
 from harness.protocols import Checker, Claim, RowEncoder, WorkloadOption
@@ -95,4 +96,4 @@ class Bank:
 
     def checkers(self) -> Sequence[Checker]:
         """What judges the history."""
-        return (BalanceChecker(), StrictSerializabilityChecker(), StatisticsChecker())
+        return (BalanceChecker(), StrictSerializability(), StatisticsChecker())

@@ -91,7 +91,7 @@ class RecordCodec:
         """
         try:
             stored = _DECODER.decode(data)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise CorruptRecord(account, data) from None
         record = Record(account, stored.balance, stored.version, stored.writer, stored.previous)
         # Comparing with what we would write checks the digest and the form at once.

@@ -1,0 +1,162 @@
+"""Schedules: whatever the seed, they keep what the rest of the run relies on."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.clock import SECOND
+from harness.rng import Streams
+from nemesis.fault import LastingFault, World
+from nemesis.registry import FAULTS
+from nemesis.schedule import REST_NS, Schedule, draw_schedule
+
+WORLD = World(("pd1", "pd2", "pd3"), ("kv1", "kv2", "kv3", "kv4", "kv5"), 8, (2, 4, 6))
+
+seeds = st.integers(0, 2**32)
+kind_sets = st.lists(st.sampled_from(list(FAULTS)), min_size=1, unique=True)
+intervals = st.integers(SECOND // 2, 30 * SECOND)
+limits = st.integers(10 * SECOND, 300 * SECOND)
+
+
+def draw(seed: int, kinds: list[str], interval: int = 5 * SECOND, limit: int = 60 * SECOND) -> Schedule:
+    return draw_schedule(kinds, WORLD, Streams(seed), interval_ns=interval, limit_ns=limit)
+
+
+@settings(deadline=None)
+@given(seeds, kind_sets, intervals, limits)
+def test_faults_are_sorted_distinct_and_over_before_the_limit(seed, kinds, interval, limit):
+    faults = draw(seed, kinds, interval, limit).faults
+    assert [f.start for f in faults] == sorted(f.start for f in faults)
+    assert len({f.id for f in faults}) == len(faults)
+    for fault in faults:
+        assert 0 <= fault.start <= fault.stop < limit
+        assert (fault.duration > 0) == isinstance(FAULTS[fault.kind], LastingFault)
+
+
+@settings(deadline=None)
+@given(seeds, kind_sets, intervals, limits)
+def test_every_kind_asked_for_comes(seed, kinds, interval, limit):
+    assert {fault.kind for fault in draw(seed, kinds, interval, limit).faults} == set(kinds)
+
+
+@settings(deadline=None)
+@given(seeds, kind_sets, intervals, limits)
+def test_faults_of_one_kind_do_not_overlap(seed, kinds, interval, limit):
+    faults = draw(seed, kinds, interval, limit).faults
+    for kind in kinds:
+        mine = [fault for fault in faults if fault.kind == kind]
+        if isinstance(FAULTS[kind], LastingFault):
+            assert all(b.start >= a.stop + REST_NS for a, b in itertools.pairwise(mine))
+
+
+@settings(deadline=None)
+@given(seeds, kind_sets, intervals, limits)
+def test_every_start_has_one_stop_later(seed, kinds, interval, limit):
+    schedule = draw(seed, kinds, interval, limit)
+    operations = schedule.operations()
+    assert [time for time, _ in operations] == sorted(time for time, _ in operations)
+    open_faults: dict[int, str] = {}
+    for _, op in operations:
+        if op.f.startswith("start-"):
+            open_faults[op.value["id"]] = op.f.removeprefix("start-")
+        elif op.f.startswith("stop-"):
+            assert open_faults.pop(op.value["id"]) == op.f.removeprefix("stop-")
+    assert not open_faults
+    assert len(operations) == sum(2 if fault.duration else 1 for fault in schedule.faults)
+
+
+@settings(deadline=None)
+@given(seeds, kind_sets, kind_sets)
+def test_plans_do_not_depend_on_the_other_kinds(seed, kinds, others):
+    """The n-th fault of a kind is the same whatever comes beside it; only its time may differ."""
+    for kind in set(kinds) & set(others):
+        a, b = ([f.plan for f in draw(seed, group).faults if f.kind == kind] for group in (kinds, others))
+        shorter = min(len(a), len(b))
+        assert a[:shorter] == b[:shorter]
+
+
+@settings(deadline=None)
+@given(seeds, kind_sets, st.data())
+def test_taking_one_away_leaves_the_rest(seed, kinds, data):
+    schedule = draw(seed, kinds)
+    gone = data.draw(st.sampled_from(schedule.faults))
+    rest = schedule.without(gone.id)
+    assert rest.faults == tuple(fault for fault in schedule.faults if fault is not gone)
+
+
+@settings(deadline=None)
+@given(seeds, kind_sets)
+def test_the_order_in_which_kinds_are_asked_for_makes_no_difference(seed, kinds):
+    assert draw(seed, kinds) == draw(seed, kinds[::-1])
+
+
+@settings(deadline=None)
+@given(seeds, kind_sets)
+def test_a_schedule_is_plain_json(seed, kinds):
+    schedule = draw(seed, kinds)
+    assert msgspec.json.decode(msgspec.json.encode(schedule), type=Schedule) == schedule
+
+
+def test_the_interval_is_kept_on_average():
+    starts = [fault.start for fault in draw(3, ["split", "pd-transfer", "leader-transfer"], limit=1000 * SECOND).faults]
+    assert 195 <= len(starts) <= 200
+
+
+def test_splits_end_with_the_keys():
+    kinds = [fault.kind for fault in draw(3, ["split"], limit=1000 * SECOND).faults]
+    assert kinds == ["split"] * 5
+
+
+def test_all_variants_are_drawn():
+    """Over some seeds every way to choose targets and every shape turns up."""
+    plans = [f.plan for seed in range(60) for f in draw(seed, ["partition", "kill", "pause", "clock-skew"]).faults]
+    assert {plan["shape"] for plan in plans if "shape" in plan} == {
+        "alone",
+        "from-stores",
+        "halves",
+        "minority",
+        "one-way",
+        "ring",
+        "bridge",
+    }
+    assert {"one", "minority", "majority", "all", "stores", "pd-leader", "region-leader", "isolated", "some"} <= {
+        plan["on"] for plan in plans
+    }
+    assert any("period_ms" in plan for plan in plans)
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_what_all_stands_for_stays_within_the_assumptions(seed):
+    kinds = [kind for kind, fault in FAULTS.items() if not fault.beyond_assumptions]
+    for fault in draw(seed, kinds).faults:
+        for ppm in fault.plan.get("ppm", []):
+            assert 0 < abs(ppm) <= 20_000
+        for offset in fault.plan.get("offsets_ms", []):
+            assert 100 <= abs(offset) <= 300_000
+
+
+def test_nothing_asked_for_is_nothing_drawn():
+    assert draw(1, []).faults == ()
+
+
+DRY_RUN = """\
+"""
+
+
+def test_the_dry_run_of_a_seed_stays_as_it_is():
+    """Whoever kept a seed relies on it: a change of this text is a change of every schedule."""
+    assert draw(7, ["partition", "clock-skew", "split"], limit=20 * SECOND).describe() == DRY_RUN.strip("\n")
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_every_kind_can_be_described(kind):
+    for seed in range(20):
+        lines = draw(seed, [kind]).describe().splitlines()
+        assert lines
+        assert all(kind in line for line in lines)
