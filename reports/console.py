@@ -99,6 +99,10 @@ class LiveLine:
         else:
             self._console.print(self._styled(), soft_wrap=True)
 
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the line."""
+        self._console.print(Text(sentence), soft_wrap=True)
+
     def line(self) -> str:
         """The line as plain text."""
         return self._styled().plain

@@ -55,21 +55,21 @@ _STYLE: dict[str, Any] = {
 _WIDTH = 10.4  # inches
 
 
-def figure_svg(draw: Callable[[Any], None], height: float, label: str) -> Markup:
+def figure_svg(draw: Callable[[Any], None], height: float, name: str, label: str) -> Markup:
     """Let ``draw`` fill a figure of ``height`` inches; return it as an ``svg`` element that scales with its place.
 
     Args:
         draw: gets the ``matplotlib.figure.Figure``.
         height: in inches; the width is always the same.
+        name: a word, different for each figure of a page.
         label: what the figure shows, for those who cannot see it.
     """
     import matplotlib as mpl  # noqa: PLC0415 (slow to import; only a report needs it)
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    style: Any = {
-        key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"
-    } | _STYLE  # the user's matplotlibrc has no say
+    # The user's matplotlibrc has no say; which windows are drawn in is none of our business.
+    style: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"} | _STYLE
     with mpl.rc_context(style):
         figure = Figure(figsize=(_WIDTH, height), dpi=100)
         figure.patch.set_visible(False)
@@ -80,7 +80,7 @@ def figure_svg(draw: Callable[[Any], None], height: float, label: str) -> Markup
         sink = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(sink, format="svg", metadata=nothing, transparent=True)
-    return _inline(sink.getvalue(), label)
+    return _inline(sink.getvalue(), name, label)
 
 
 _PROLOGUE = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
@@ -91,14 +91,15 @@ _COLOUR = re.compile("#0f1e0[0-7]")
 _FONT = re.compile(r"font: ([0-9.]+)px [^;\"]*")
 _BLANKS = re.compile(r"\s*\n\s*")
 _XLINK = re.compile(r"xlink:href")
+_REFERENCE = re.compile(r'(\sid="|href="#|url\(#)')
 
 
-def _inline(document: str, label: str) -> Markup:
+def _inline(document: str, name: str, label: str) -> Markup:
     """A stand-alone SVG file as an element of a page: no names that clash, colours by variable."""
     text = _LEFTOVERS.sub("", _PROLOGUE.sub("", document))
     text = _SIZE.sub(rf'<svg class="figure" role="img" viewBox="\1"><title>{label}</title>', text, count=1)
     text = _GROUP_ID.sub("<g", text)
     text = _FONT.sub(r"font-size:\1px", text)
     text = _COLOUR.sub(lambda match: f"var({_VARIABLES[match[0]]})", text)
-    text = _XLINK.sub("href", text)
+    text = _REFERENCE.sub(rf"\1{name}-", _XLINK.sub("href", text))
     return Markup(_BLANKS.sub(" ", text).strip())  # noqa: S704 (matplotlib escapes its texts)

@@ -44,7 +44,7 @@ def performance_figure(done: Completions, faults: Sequence[Fault], end: int) -> 
         _share_time(axes, faults, end, strip=True)
 
     height = 5.3 + 0.24 * max(len(rows), 1)
-    return figure_svg(draw, height, "Faults, latency and throughput over the time of the run")
+    return figure_svg(draw, height, "performance", "Faults, latency and throughput over the time of the run")
 
 
 def balance_figure(balances: Balances, expected: int | None, faults: Sequence[Fault], end: int) -> Markup:
@@ -63,9 +63,8 @@ def balance_figure(balances: Balances, expected: int | None, faults: Sequence[Fa
         _share_time(axes, faults, end, strip=False)
 
     height = 2.5 + 0.26 * lanes
-    return figure_svg(
-        draw, height, "The total as seen by reads, and the balance of each account, over the time of the run"
-    )
+    label = "The total as seen by reads, and the balance of each account, over the time of the run"
+    return figure_svg(draw, height, "balance", label)
 
 
 def _rows(faults: Sequence[Fault]) -> dict[str, list[Fault]]:

@@ -77,7 +77,7 @@ def draw_timeline(history: History, window: Window, involved: Sequence[OpView], 
         [tag("text", f"not drawn: {note}", x=_RIGHT, y=height + 36, text_anchor="end", class_="axis")] if note else []
     )
     label = f"Operations by process, {window.why}"
-    return picture(_WIDTH, height + 44, label, [*bands, *axis, *parts, *foot], "timeline")
+    return picture(_WIDTH, height + (44 if foot else 24), label, [*bands, *axis, *parts, *foot], "timeline")
 
 
 def _bars(history: History, window: Window) -> list[_Bar]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from checkers.bank_columns import BANK_ENCODER
+from harness.clock import MILLISECOND as MS
+from harness.clock import SECOND
 from harness.history import History
 from harness.op import Op
 from harness.recorder import Recorder
@@ -18,7 +22,6 @@ from harness.run_folder import RunFolder
 from harness.verdict import Anomaly, Edge, Verdict
 
 ACCOUNTS, BALANCE = 8, 100
-SECOND, MS = 1_000_000_000, 1_000_000
 
 
 class Bank:
@@ -156,6 +159,12 @@ def cycle_of(history: History, size: int, start: int = 400) -> Anomaly:
     ]
     words = "Operation T2 began after T1 was committed, and yet it read the older version of account 3."
     return Anomaly("G-single-realtime", chosen, words, edges, ["strict-serializable", "linearizable"])
+
+
+@pytest.fixture(scope="session")
+def made() -> ModuleType:
+    """This module: tests cannot import it by a name."""
+    return sys.modules[__name__]
 
 
 @pytest.fixture

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from checkers.bank_columns import BANK_ENCODER
+from harness.clock import MILLISECOND as MS
+from harness.clock import SECOND
+from harness.exit_codes import UsageError
+from harness.history import History
+from harness.op import Op
+from harness.run_folder import RunFolder
+from harness.verdict import Anomaly, Verdict
+from reports.html import render_report, write_report
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def bank_history(made: Any) -> History:
+    return History.from_ops(made.bank_run().ops(), BANK_ENCODER)
+
+
+def text_of(page: str) -> str:
+    """What a reader sees, roughly: without tags and style."""
+    body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
+
+
+def test_valid_run_says_what_was_shown(made: Any, bank_history: History) -> None:
+    page = text_of(render_report(made.spec(), made.results(), bank_history))
+    ok = int(((bank_history.type == 1) & (bank_history.process >= 0)).sum())
+    assert f"No anomaly in {ok:,} operations ok of" in page
+    assert "4 verified faults (1 partition, 1 leader-transfer, 1 kill, 1 clock-skew) and 1 unverified one" in page
+    assert "each of them saw the total of 800." in page
+    assert "quorumquake run bank --nemesis partition,kill,pause,clock" in page
+    assert "--seed 7" in page
+    assert "exit code 0" in page
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 9])
+def test_cycle_comes_first_and_every_edge_is_explained(made: Any, bank_history: History, size: int) -> None:
+    anomaly = made.cycle_of(bank_history, size)
+    page = render_report(made.spec(), made.results(False, verdicts=made.verdicts(anomaly)), bank_history)
+    fold = page.index("What was promised")
+    assert page.index('class="cycle"') < fold
+    drawing = page[page.index('<svg viewBox="0 0', page.index('class="facts"')) : fold]
+    assert drawing.count('class="card"') == size
+    assert drawing.count("<polygon") == size
+    for edge in anomaly.cycle:
+        assert edge.why in text_of(drawing)
+    for index in anomaly.ops:
+        assert f"operation {index} by process" in drawing
+    assert "Anomaly found: stale read (G-single-realtime)" in page
+    assert anomaly.explanation in page
+
+
+def test_long_cycle_is_listed_and_not_drawn(made: Any, bank_history: History) -> None:
+    anomaly = made.cycle_of(bank_history, 30)
+    page = render_report(made.spec(), made.results(False, verdicts=made.verdicts(anomaly)), bank_history)
+    assert 'class="cycle"' not in page
+    assert anomaly.cycle[29].why in page
+    assert "and 10 more, in the history." in page
+
+
+def test_unknown_names_the_minimum_that_was_missed(made: Any, bank_history: History) -> None:
+    missed = Verdict("coverage", "unknown", note="Only 3 ok operations after healing, at least 5 are needed.")
+    page = text_of(
+        render_report(made.spec(), made.results("unknown", verdicts=[*made.verdicts(), missed]), bank_history)
+    )
+    assert "Nothing was shown: Only 3 ok operations after healing, at least 5 are needed." in page
+    assert "exit code 3" in page
+
+
+def test_prominent_notes(made: Any, bank_history: History) -> None:
+    anomaly = made.cycle_of(bank_history, 2)
+    judged = made.results(False, verdicts=made.verdicts(anomaly), interrupted=True, exceeds_assumptions=True)
+    page = text_of(render_report(made.spec(bug="wall-clock-lease"), judged, bank_history))
+    fold = page.index("What was promised")
+    assert page.index("The system&#39;s assumptions were exceeded.") < fold
+    assert page.index("Planted bug: wall-clock-lease.") < fold
+    assert page.index("It was caught: G-single-realtime is named.") < fold
+    assert page.index("Interrupted.") < fold
+    other = made.results(False, verdicts=made.verdicts(Anomaly("wrong-total", anomaly.ops[:1], "790 was seen.")))
+    page = text_of(render_report(made.spec(bug="wall-clock-lease"), other, bank_history))
+    assert "It should show as G-single-realtime, which is not named." in page
+
+
+def test_unfit_verdict_does_not_break_the_page(made: Any, bank_history: History) -> None:
+    """Results may come from another history, or from a checker that is wrong: the page still says so."""
+    n = bank_history.n
+    odd = Anomaly("no-such-anomaly", [n + 5, -3, 0], "odd", made.cycle_of(bank_history, 2).cycle[:1])
+    page = render_report(made.spec(), made.results(False, verdicts=made.verdicts(odd)), bank_history)
+    assert "Anomaly found: no-such-anomaly" in page
+
+
+def test_wrong_total_is_counted(made: Any) -> None:
+    bank = made.bank_run(6)
+    read = next(op for op in bank.ops() if op.type == "ok" and op.f == "read" and op.process != "nemesis")
+    read.value["read"][0][1] -= 10
+    page = text_of(render_report(made.spec(), made.results(), History.from_ops(bank.ops(), BANK_ENCODER)))
+    assert "1 of them saw another total than 800." in page
+
+
+@pytest.mark.parametrize("ops", ["nemesis only", "one invocation", "one failure"])
+def test_next_to_nothing(made: Any, ops: str) -> None:
+    bank = made.Bank()
+    if ops == "nemesis only":
+        bank.fault("kill", SECOND, 2 * SECOND, ["kv1"], {"state": "dead"})
+    else:
+        bank.add(MS, 0, "invoke", "read", {"id": 1, "via": "scan"})
+    if ops == "one failure":
+        bank.add(2 * MS, 0, "fail", "read", {"id": 1, "via": "scan"}, "no-client")
+    history = History.from_ops(bank.ops(), BANK_ENCODER)
+    page = render_report({}, made.results("unknown", stage="recorded"), history)
+    assert "Nothing was shown" in page
+    assert "Not judged." in page
+    assert "there is no spec.json" in page
+
+
+def test_fault_that_never_ended_or_failed_says_so(made: Any) -> None:
+    bank = made.bank_run(6)
+    bank.add(7 * SECOND, "nemesis", "info", "start-pause", {"id": 700})
+    bank.add(7 * SECOND + 1, "nemesis", "info", "start-pause", {"id": 700, "targets": ["kv1"]})
+    bank.add(8 * SECOND, "nemesis", "info", "start-kill", {"id": 701})
+    bank.add(8 * SECOND + 1, "nemesis", "info", "start-kill", {"id": 701, "targets": ["kv1"]}, "no such process")
+    page = text_of(render_report(made.spec(), made.results(), History.from_ops(bank.ops(), BANK_ENCODER)))
+    assert re.search(r"pause 7\.000 \S 8\.000 s kv1 .{0,20}\? not verified not removed", page)
+    assert "failed no such process" in page
+
+
+def test_written_from_the_folder_alone_and_always_the_same(
+    made: Any, tmp_path: Path, load: Callable[[list[Op]], History], bank_history: History
+) -> None:
+    history = load(made.bank_run().ops())
+    folder = RunFolder.create(tmp_path, "bank", "seed7")
+    folder.write_json(folder.spec, made.spec())
+    judged = made.results(False, verdicts=made.verdicts(made.cycle_of(history, 3)))
+    folder.write_json(folder.results, judged)
+    path = write_report(folder, history)
+    assert path == folder.report
+    first = path.read_bytes()
+    assert write_report(folder, history).read_bytes() == first
+    assert render_report(made.spec(), judged, bank_history).encode() == first
+
+
+@pytest.mark.parametrize("name", ["spec.json", "results.json"])
+def test_broken_files_are_one_clear_sentence(made: Any, tmp_path: Path, bank_history: History, name: str) -> None:
+    folder = RunFolder.create(tmp_path, "bank", "broken")
+    folder.path.joinpath(name).write_bytes(b'{"valid": "mayb')
+    with pytest.raises(UsageError, match=f"{name} is not readable"):
+        write_report(folder, bank_history)
+
+
+def test_folder_without_spec_and_results(made: Any, tmp_path: Path, bank_history: History) -> None:
+    page = write_report(RunFolder.create(tmp_path, "bank", "bare"), bank_history).read_text()
+    assert "Not judged." in page
+
+
+def test_page_stays_small_for_a_long_history(made: Any) -> None:
+    bank = made.bank_run(seconds=604, step=6 * MS)
+    history = History.from_ops(bank.ops(), BANK_ENCODER)
+    assert history.n >= 200_000
+    judged = made.results(
+        False, verdicts=made.verdicts(*[made.cycle_of(history, 12, start) for start in range(100, 9100, 300)])
+    )
+    page = render_report(made.spec(), judged, history)
+    assert len(page.encode()) < MEGABYTE
+
+
+def test_ids_are_unique_and_nothing_is_loaded(made: Any, bank_history: History) -> None:
+    judged = made.results(False, verdicts=made.verdicts(made.cycle_of(bank_history, 3)))
+    page = render_report(made.spec(), judged, bank_history)
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert not re.findall(r"<(?:script|link|img|iframe|object|embed|base|form)\b", page)
+    targets = re.findall(r'\b(?:href|src|xlink:href|action)="([^"]*)"', page)
+    assert all(target.startswith("#") and target[1:] in ids for target in targets)
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_every_number_is_plain_json(made: Any) -> None:
+    """What the spec holds is anything that JSON is: the page copes with all of it."""
+    odd: dict[str, Any] = {"nemesis": None, "nodes": "five", "workload_options": [1], "versions": {"a": {"b": [1]}}}
+    history = History.from_ops(made.bank_run(6).ops(), BANK_ENCODER)
+    page = render_report(msgspec.json.decode(msgspec.json.encode(odd)), made.results(), history)
+    assert "an unknown cluster" in page
