@@ -35,8 +35,11 @@ def _lock_key(mvcc: Mvcc, changes: list[Change], command: PessimisticLock, key: 
             return None  # sent again
         ttl_ms = max(ttl_ms, lock.ttl_ms)
     else:
-        if mvcc.fate(key, start_ts) == 0:
+        fate = mvcc.fate(key, start_ts)
+        if fate == 0:
             return AlreadyRolledBack(key, start_ts)
+        if fate is not None:  # far too late: its own commit is in the way
+            return WriteConflict(key, start_ts, start_ts, fate)
         write = mvcc.newest(key)
         if write is not None and write.commit_ts > for_update_ts:
             return WriteConflict(key, start_ts, write.start_ts, write.commit_ts)

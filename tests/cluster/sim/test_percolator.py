@@ -178,6 +178,8 @@ class Facts:
             newest = self.newest(key, with_rollbacks=True)
             if not mine and (key, c.start_ts) in self.rollbacks:
                 return AlreadyRolledBack(key, c.start_ts), None
+            if not mine and (key, c.start_ts) in self.commits:
+                return WriteConflict(key, c.start_ts, c.start_ts, self.commits[key, c.start_ts][0]), None
             if not mine and newest and newest[0] > c.for_update_ts:
                 return WriteConflict(key, c.start_ts, newest[1], newest[0]), None
             if not mine or (mine.kind == "pessimistic" and mine.for_update < c.for_update_ts):
@@ -226,43 +228,51 @@ class Facts:
         return Done(), make
 
 
-# Transaction i starts at 10 i and commits at 10 (i + 1): always the start_ts of the next, so that the rollback of one
-# and the commit of another meet at one timestamp.
-some_keys = st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True).map(tuple)
+# Transaction i starts at 10 i and commits at 10 (i + 1), the start_ts of the next: the rollback of one and the
+# commit of another meet at one timestamp. Eight bytes make a command: hypothesis draws and shrinks them fast.
+
+SUBSETS = ((b"a",), (b"b",), (b"c",), (b"a", b"b"), (b"c", b"b"), (b"a", b"c"), (b"a", b"b", b"c"))
+KINDS = ("put", "delete", "lock", "insert", "check_not_exists")
 
 
-@st.composite
-def mutations(draw: st.DrawFn, *, pessimistic: bool) -> tuple[Mutation, ...]:
+def pick(choices: Any, byte: int) -> Any:
+    return choices[byte % len(choices)]
+
+
+def mutations(bytes_: bytes, *, pessimistic: bool) -> tuple[Mutation, ...]:
     found = []
-    for key in draw(some_keys):
-        kinds = ["put", "delete", "lock", "insert"] + ([] if pessimistic else ["check_not_exists"])
-        kind = draw(st.sampled_from(kinds))
-        value = draw(st.sampled_from([b"1", b"2"])) if kind in ("put", "insert") else None
-        found.append(Mutation(kind, key, value, pessimistic and draw(st.booleans())))
+    for n, key in enumerate(pick(SUBSETS, bytes_[0])):
+        kind = pick(KINDS[: 4 if pessimistic else 5], bytes_[1] >> n)
+        value = b"%d" % bytes_[1] if kind in ("put", "insert") else None
+        found.append(Mutation(kind, key, value, pessimistic and bool(bytes_[2] >> n & 1)))
     return tuple(found)
 
 
-def commands_of(i: int) -> st.SearchStrategy[Command]:
-    start, end = st.just(ts(10 * i)), st.just(ts(10 * (i + 1)))
-    later = st.sampled_from([ts(10 * i + ahead) for ahead in (0, 5, 15, 25)])
-    key, primary, ttl = st.sampled_from(KEYS), st.just(b"a"), st.sampled_from([3000, 9000, 20_000])
-    optimistic = st.builds(Prewrite, mutations(pessimistic=False), primary, start, ttl)
-    pessimistic = st.builds(Prewrite, mutations(pessimistic=True), primary, start, ttl, later)
-    return st.one_of(
-        st.builds(Get, key, later),
-        st.builds(BatchGet, some_keys, later),
-        st.builds(Scan, st.sampled_from([b"", b"b"]), st.sampled_from([b"", b"c"]), st.just(2), later),
-        *[optimistic, pessimistic, st.builds(Commit, some_keys, start, end)] * 2,
-        st.builds(Rollback, some_keys, start),
-        *[st.builds(PessimisticLock, some_keys, primary, start, later, ttl)] * 2,
-        st.builds(PessimisticRollback, some_keys, start, later),
-        st.builds(TxnHeartBeat, key, start, ttl),
-        st.builds(CheckTxnStatus, key, start, later, st.booleans()),
-        st.builds(ResolveLock, start, st.just(0) | end, st.just(()) | some_keys),
+def command_of(b: bytes) -> Command:
+    i = 1 + b[1] % 5
+    start, end = ts(10 * i), ts(10 * (i + 1))
+    later = ts(10 * i + pick((0, 5, 15, 25), b[2]))
+    keys, key, ttl = pick(SUBSETS, b[3]), pick(KEYS, b[3]), pick((3000, 9000, 20_000), b[4])
+    makers: Any = (
+        lambda: Get(key, later),
+        lambda: BatchGet(keys, later),
+        lambda: Scan(pick((b"", b"b"), b[3]), pick((b"", b"c"), b[4]), 2, later),
+        *[lambda: Prewrite(mutations(b[5:], pessimistic=False), b"a", start, ttl)] * 3,
+        *[lambda: Prewrite(mutations(b[5:], pessimistic=True), b"a", start, ttl, later)] * 2,
+        *[lambda: Commit(keys, start, end)] * 3,
+        lambda: Rollback(keys, start),
+        *[lambda: PessimisticLock(keys, b"a", start, later, ttl)] * 2,
+        lambda: PessimisticRollback(keys, start, later),
+        lambda: TxnHeartBeat(key, start, ttl),
+        lambda: CheckTxnStatus(key, start, later, bool(b[4] & 1)),
+        lambda: ResolveLock(start, pick((0, end), b[4]), pick(((), keys), b[5])),
     )
+    return pick(makers, b[0])()
 
 
-commands = st.integers(1, 5).flatmap(commands_of)
+def sequences(longest: int) -> st.SearchStrategy[list[Command]]:
+    drawn = st.integers(0, longest).flatmap(lambda n: st.binary(min_size=8 * n, max_size=8 * n))
+    return drawn.map(lambda b: [command_of(b[at : at + 8]) for at in range(0, len(b), 8)])
 
 
 def execute(mvcc: Mvcc, command: Command, bugs: frozenset[str] = NO_BUGS) -> Evaluation:
@@ -283,8 +293,8 @@ def check_same(mvcc: Mvcc, facts: Facts) -> None:
             assert mvcc.value(key, ts(at)) == facts.read(key, ts(at))
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
-@given(st.lists(commands, max_size=30))
+@settings(deadline=None, max_examples=1500, derandomize=True)
+@given(sequences(30))
 def test_every_command_answers_and_does_what_the_facts_say(sequence: list[Command]) -> None:
     mvcc, facts = Mvcc(), Facts()
     for command in sequence:
@@ -296,8 +306,8 @@ def test_every_command_answers_and_does_what_the_facts_say(sequence: list[Comman
         check_same(mvcc, facts)
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
-@given(st.lists(commands, max_size=25))
+@settings(deadline=None, max_examples=500, derandomize=True)
+@given(sequences(25))
 def test_a_fate_once_known_never_changes(sequence: list[Command]) -> None:
     mvcc = Mvcc()
     fates: dict[tuple[bytes, int], int] = {}
@@ -311,8 +321,8 @@ def test_a_fate_once_known_never_changes(sequence: list[Command]) -> None:
                     fates[key, i] = fate
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
-@given(st.lists(commands, max_size=25))
+@settings(deadline=None, max_examples=500, derandomize=True)
+@given(sequences(25))
 def test_sent_twice_a_command_changes_nothing_and_answers_the_same(sequence: list[Command]) -> None:
     mvcc = Mvcc()
     for command in sequence:
@@ -322,8 +332,8 @@ def test_sent_twice_a_command_changes_nothing_and_answers_the_same(sequence: lis
         assert mvcc.snapshot() == before
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
-@given(st.lists(commands, max_size=25))
+@settings(deadline=None, max_examples=500, derandomize=True)
+@given(sequences(25))
 def test_a_command_writes_only_what_it_has_latched_and_reads_write_nothing(sequence: list[Command]) -> None:
     mvcc = Mvcc()
     for command in sequence:
@@ -334,8 +344,8 @@ def test_a_command_writes_only_what_it_has_latched_and_reads_write_nothing(seque
         assert written <= set(latched)
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
-@given(st.lists(commands, max_size=20), st.lists(commands, max_size=10), st.sampled_from(KEYS))
+@settings(deadline=None, max_examples=500, derandomize=True)
+@given(sequences(20), sequences(10), st.sampled_from(KEYS))
 def test_two_halves_of_a_split_answer_as_the_whole_did(before: list[Command], after: list[Command], at: bytes) -> None:
     whole, left = Mvcc(), Mvcc()
     for command in before:
