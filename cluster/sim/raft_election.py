@@ -48,7 +48,6 @@ class Election:
     def _tick(self) -> None:
         raft = self._raft
         if raft.leadership is not None:
-            raft.leadership.check_quorum()
             delay = raft.config.election_ns
         else:
             quiet = raft.node.monotonic() - self._since

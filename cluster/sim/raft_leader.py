@@ -58,6 +58,7 @@ class Leadership:
         """Append the no-op, without which entries of earlier terms may not be counted as committed."""
         self._append(None)
         self._raft.node.after(self._raft.config.heartbeat_ns, self._heartbeat_tick)
+        self._raft.node.after(self._raft.config.election_ns, self._check_quorum)
 
     def end(self) -> None:
         """Leadership is lost: what was promised is unknown now."""
@@ -185,14 +186,18 @@ class Leadership:
             seq, sent = self.lease.stamp()
             raft.send(peer, Heartbeat(raft.me, self.term, seq, sent, min(progress.match, raft.commit)))
 
-    def check_quorum(self) -> None:
-        """Step down unless a quorum has answered since the last check."""
+    def _check_quorum(self) -> None:
+        """Step down unless a quorum has answered since the last check, an election time-out ago."""
+        if self._raft.leadership is not self:
+            return
         counted = self._counted()
         active = 1 + sum(progress.active for progress in counted)
         for progress in counted:
             progress.active = False
         if active <= (len(counted) + 1) // 2:
             self._raft.step_down(self.term, None)
+        else:
+            self._raft.node.after(self._raft.config.election_ns, self._check_quorum)
 
     # Reads.
 

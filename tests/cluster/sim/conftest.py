@@ -18,6 +18,15 @@ def chaos():
     return module
 
 
+@pytest.fixture(scope="session")
+def raft_group():
+    """The module raft_group.py."""
+    spec = importlib.util.spec_from_file_location("sim_raft_group", CHAOS.with_name("raft_group.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def simulated():
     """Run ``main(cluster)`` on a started cluster."""

@@ -1,6 +1,5 @@
 """Three members of one Raft group under random faults, watched for Raft's safety properties and for stale reads."""
 
-from cluster.sim.clocks import EPOCH_NS
 from cluster.sim.disk import Disk
 from cluster.sim.network import Network
 from cluster.sim.node import SimNode
@@ -13,6 +12,10 @@ from harness.virtual_time import VirtualLoop
 NAMES = ("n1", "n2", "n3")
 CONFIG = RaftConfig(heartbeat_ns=200 * MILLISECOND, election_ns=SECOND, lease_ns=900 * MILLISECOND, compact_after=20)
 ALL_FAULTS = ("kill", "pause", "isolate", "one-way", "rate", "wall", "loss", "transfer", "quick-restart", "attack")
+
+
+def both_ways(a, b):
+    return [(a, b), (b, a)]
 
 
 class ListMachine:
@@ -47,7 +50,7 @@ class ListMachine:
 
 
 class Member(SimNode):
-    def __init__(self, name, group, names, streams, config, bugs):
+    def __init__(self, name, group, *, names, streams, config, bugs):
         super().__init__(name, group.loop)
         self.disk = Disk(self, streams("disk", name))
         self.machine = ListMachine(group.entry_applied)
@@ -93,7 +96,9 @@ class RaftGroup:
         self.writes_resume = 0
         self.acknowledged_index = 0  # no read that begins from now on may see less
         self.counts = {"proposed": 0, "acknowledged": 0, "reads": 0, "lease reads": 0, "elections": 0}
-        self.members = {name: Member(name, self, names, streams, config, bugs) for name in names}
+        self.members = {
+            name: Member(name, self, names=names, streams=streams, config=config, bugs=bugs) for name in names
+        }
         for member in self.members.values():
             self.network.add(member)
         for member in self.members.values():
@@ -200,35 +205,33 @@ class RaftGroup:
         self.loop.after(self.chaos.between(50, 1000) * MILLISECOND, self.trouble, until, faults)
 
     def inject(self, fault, member, lasts):
-        later = self.loop.after
         others = [name for name in self.members if name != member.name]
-        if fault == "kill":
-            member.kill()
-            later(lasts, member.start)
-        elif fault == "quick-restart":
-            member.kill()
-            later(MILLISECOND, member.start)
-        elif fault == "pause":
-            member.pause()
-            later(lasts, member.resume)
-        elif fault == "isolate":
-            self._cut([(member.name, o) for o in others] + [(o, member.name) for o in others], lasts)
-        elif fault == "one-way":
-            other = self.chaos.choice(others)
-            self._cut([self.chaos.choice([(member.name, other), (other, member.name)])], lasts)
-        elif fault == "rate":
-            member.clocks.set_rate(self.loop.now(), self.chaos.between(-20_000, 20_000))
-        elif fault == "wall":
-            member.clocks.set_wall_offset(self.loop.now(), self.chaos.between(-30, 30) * SECOND)
-        elif fault == "loss":
-            for o in others:
-                self.network.degrade(member.name, o, self.chaos.below(300_000), 0)
-        elif fault == "transfer":
-            leader = self.leader()
-            if leader is not None:
-                leader.run(leader.raft.transfer_leader, member.name)
-        elif fault == "attack":
-            self._attack_lease()
+        other = self.chaos.choice(others)
+        {
+            "kill": lambda: self._kill(member, lasts),
+            "quick-restart": lambda: self._kill(member, MILLISECOND),
+            "pause": lambda: self._pause(member, lasts),
+            "isolate": lambda: self._cut([link for o in others for link in both_ways(member.name, o)], lasts),
+            "one-way": lambda: self._cut([both_ways(member.name, other)[self.chaos.below(2)]], lasts),
+            "rate": lambda: member.clocks.set_rate(self.loop.now(), self.chaos.between(-20_000, 20_000)),
+            "wall": lambda: member.clocks.set_wall_offset(self.loop.now(), self.chaos.between(-30, 30) * SECOND),
+            "loss": lambda: self.network.degrade(member.name, other, self.chaos.below(300_000), 0),
+            "transfer": lambda: self._transfer(member),
+            "attack": self._attack_lease,
+        }[fault]()
+
+    def _kill(self, member, lasts):
+        member.kill()
+        self.loop.after(lasts, member.start)
+
+    def _pause(self, member, lasts):
+        member.pause()
+        self.loop.after(lasts, member.resume)
+
+    def _transfer(self, target):
+        leader = self.leader()
+        if leader is not None:
+            leader.run(leader.raft.transfer_leader, target.name)
 
     def _attack_lease(self):
         """Let one follower miss the leader until it wants to lead, while the other one still renews the lease.
@@ -239,18 +242,18 @@ class RaftGroup:
         leader = self.leader()
         if leader is None:
             return
-        eager, loyal = self.chaos.shuffle([m for m in self.members.values() if m is not leader])
+        eager, *loyal = self.chaos.shuffle([m for m in self.members.values() if m is not leader])
         until_second = self.chaos.between(700, 2000) * MILLISECOND
         self.writes_resume = self.loop.now() + until_second + 50 * MILLISECOND
-        pairs = [(leader.name, eager.name), (eager.name, leader.name)]
-        self._cut(pairs, until_second + 3 * SECOND)
+        self._cut(both_ways(leader.name, eager.name), until_second + 3 * SECOND)
         self.loop.after(until_second, self._finish_attack, leader, loyal, self.chaos.chance(1, 2))
 
     def _finish_attack(self, leader, loyal, restart):
-        self._cut([(leader.name, loyal.name), (loyal.name, leader.name)], 3 * SECOND)
-        if restart:
-            loyal.kill()
-            loyal.start()
+        for member in loyal:
+            self._cut(both_ways(leader.name, member.name), 3 * SECOND)
+            if restart:
+                member.kill()
+                member.start()
 
     def _cut(self, links, lasts):
         for link in links:
@@ -297,7 +300,3 @@ class RaftGroup:
     def broken(self):
         """The names of the properties that were broken."""
         return {violation[0] for violation in self.violations}
-
-    def set_true_wall(self, member, offset):
-        member.clocks.set_wall_offset(self.loop.now(), offset)
-        assert member.wall() == EPOCH_NS + self.loop.now() + offset
