@@ -101,7 +101,7 @@ class LiveLine:
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the line."""
-        self._console.print(Text(sentence), soft_wrap=True)
+        self._console.print(Text(shown(sentence, 2000)), soft_wrap=True)
 
     def line(self) -> str:
         """The line as plain text."""

@@ -23,7 +23,7 @@ _WIDTH, _LINE, _HEAD = 292.0, 18.0, 32.0
 _GAP_X, _GAP_X_PAIR, _GAP_Y = 116.0, 210.0, 92.0
 _MARGIN = 8.0
 _COLUMNS = 3
-_CHARACTERS, _TITLE = 42, 26
+_CHARACTERS, _HEADING = 42, 30
 _CIRCLED = "\N{CIRCLED DIGIT ONE}"
 
 
@@ -60,7 +60,7 @@ def draw_cycle(ops: Sequence[OpView], edges: Sequence[Edge]) -> Markup:
 
 def edge_number(number: int) -> str:
     """The mark of an edge in the drawing and in the list: a digit in a circle."""
-    return chr(ord(_CIRCLED) + number - 1) if number <= 20 else str(number)
+    return chr(ord(_CIRCLED) + number - 1) if number <= 10 else f"{number}."
 
 
 def _layout(ops: Sequence[OpView]) -> tuple[list[_Place], float, float]:
@@ -144,7 +144,10 @@ def _card(op: OpView, place: _Place) -> Markup:
         tag("text", shown(line, _CHARACTERS), x=x + 14, y=y + _HEAD + 17 + _LINE * row, class_=class_)
         for row, (line, class_) in enumerate(lines)
     ]
-    parts = tag("tspan", op.label, class_="label"), tag("tspan", shown(op.title, _TITLE), dx=8)
+    parts = (
+        tag("tspan", op.label, class_="label"),
+        tag("tspan", shown(op.title, max(_HEADING - len(op.label), 8)), dx=8),
+    )
     return group(
         [
             tag("rect", x=x, y=y, width=_WIDTH, height=place.height, rx=8),

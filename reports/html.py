@@ -30,7 +30,7 @@ from reports.overview import FAIL, INFO, Completions, Fault, Overview, completio
 from reports.plots import balance_figure, performance_figure
 from reports.text import count, duration, instant, shown
 from reports.timeline import draw_timeline, window_around
-from reports.words import CLAIMS, anomaly_words, headline, lead, ruled_out, totals
+from reports.words import CLAIMS, anomaly_words, headline, lead, ruled_out, split_explanation, totals
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _OPS, _OTHERS, _FAULTS, _EDGES = 20, 12, 200, 40
@@ -52,6 +52,8 @@ class Evidence(msgspec.Struct):
     edges: list[dict[str, Any]]
     drawing: Markup
     rules_out: str
+    intro: str
+    conclusion: str
 
 
 def write_report(folder: RunFolder, history: History) -> Path:
@@ -133,6 +135,7 @@ def _evidence(history: History, checker: str, anomaly: Anomaly) -> Evidence:
     labels = {op.index: op.label for op in ops}
     drawn = [op for op in ops if not edges or op.index in {edge.source for edge in edges}]
     heading, gloss = anomaly_words(anomaly.name)
+    intro, conclusion = split_explanation(anomaly)
     return Evidence(
         anomaly=anomaly,
         checker=checker,
@@ -143,6 +146,8 @@ def _evidence(history: History, checker: str, anomaly: Anomaly) -> Evidence:
         edges=[_edge_row(number, edge, labels) for number, edge in enumerate(edges[:_EDGES], 1)],
         drawing=draw_cycle(drawn, edges) if edges or len(drawn) <= 4 else Markup(""),
         rules_out=ruled_out(anomaly),
+        intro=intro,
+        conclusion=conclusion,
     )
 
 

@@ -29,7 +29,7 @@ class OpView(msgspec.Struct):
 
     Attributes:
         index: of its invocation in the history.
-        label: its short name in drawings: ``T1``.
+        label: its short name: ``T17``.
         process: who did it.
         f: its kind.
         title: what it was to do.
@@ -71,8 +71,9 @@ class OpView(msgspec.Struct):
 
 
 def views(history: History, indices: Iterable[int]) -> list[OpView]:
-    """The operations at ``indices`` (each of an invocation or of a completion), labelled T1, T2 ... in that order.
+    """The operations at ``indices`` (each of an invocation or of a completion), in that order.
 
+    They are called as the checkers call them: T17 is the operation with the id 17; one without an id goes by its index.
     Indices outside the history are left out: a verdict may have been made from another one.
     """
     pairs: dict[int, Op | None] = {}
@@ -84,10 +85,7 @@ def views(history: History, indices: Iterable[int]) -> list[OpView]:
             pairs.setdefault(begin, history.op(end) if end > begin else None)
     invocations = {begin: history.op(begin) for begin in pairs}
     touched = _written(op for op in pairs.values() if op is not None)
-    return [
-        _view(invocations[begin], completion, f"T{number}", touched)
-        for number, (begin, completion) in enumerate(pairs.items(), 1)
-    ]
+    return [_view(invocations[begin], completion, touched) for begin, completion in pairs.items()]
 
 
 def records(value: Any, key: str) -> list[Record]:
@@ -106,11 +104,12 @@ def _written(ops: Iterable[Op]) -> frozenset[int]:
     return frozenset(record.account for op in ops for record in records(op.value, "write"))
 
 
-def _view(invocation: Op, completion: Op | None, label: str, touched: frozenset[int]) -> OpView:
+def _view(invocation: Op, completion: Op | None, touched: frozenset[int]) -> OpView:
     last = completion or invocation
+    identity = invocation.value.get("id") if isinstance(invocation.value, dict) else None
     return OpView(
         index=invocation.index,
-        label=label,
+        label=f"T{identity}" if type(identity) is int else f"#{invocation.index}",
         process=invocation.process,
         f=invocation.f,
         title=_title(invocation),
@@ -126,7 +125,7 @@ def _view(invocation: Op, completion: Op | None, label: str, touched: frozenset[
 def _title(op: Op) -> str:
     value = op.value if isinstance(op.value, dict) else {}
     if op.f == "transfer" and all(type(value.get(key)) is int for key in ("from", "to", "amount")):
-        return f"transfer {value['amount']} from {value['from']} to {value['to']}"
+        return f"transfer {value['amount']}: {value['from']} \N{RIGHTWARDS ARROW} {value['to']}"
     if op.f == "read" and isinstance(value.get("via"), str):
         via = {"batch_get": "batch get", "old-snapshot": "old snapshot"}
         return f"{'final read' if value.get('final') is True else 'read'} by {via.get(value['via'], value['via'])}"

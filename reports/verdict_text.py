@@ -13,9 +13,10 @@ from harness.results import Results
 from harness.verdict import Anomaly, Verdict
 from reports.overview import Overview
 from reports.text import count, duration, shown
-from reports.words import anomaly_words, headline, lead, totals, tried
+from reports.words import anomaly_words, headline, lead, split_explanation, totals, tried
 
 _WIDTH = 100
+_LINE = 3_000  # a path or a command may be longer than the width, but not without end
 _EDGES = 8
 _ALSO = 5
 
@@ -43,16 +44,17 @@ def summary_text(
     blocks += ["", *_notes(results), *_figures(results, seen)]
     places = (("report", report), ("run", run), ("again", replay))
     blocks += [f"{name + ':':<12}{shown(str(place), 2000)}" for name, place in places if place]
-    return "\n".join(blocks) + "\n"
+    return "".join(f"{shown(line, _LINE)}\n" for line in blocks)
 
 
 def _anomaly(anomaly: Anomaly) -> list[str]:
-    lines = _wrapped(shown(anomaly.explanation, 4000), "  ")
+    intro, conclusion = split_explanation(anomaly)
+    lines = _wrapped(shown(intro, 4000), "  ")
     for edge in anomaly.cycle[:_EDGES]:
         lines += _wrapped(f"{edge.source} -> {edge.target} [{shown(edge.label, 12)}] {shown(edge.why, 600)}", "    ")
     if len(anomaly.cycle) > _EDGES:
         lines.append(f"    and {count(len(anomaly.cycle) - _EDGES, 'more edge')}")
-    return lines
+    return [*lines, *_wrapped(shown(conclusion, 4000), "  ")]
 
 
 def _notes(results: Results) -> list[str]:

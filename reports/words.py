@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from harness.results import Results
 from harness.verdict import Anomaly, Verdict
 from reports.overview import Fault, Overview
-from reports.text import count, listed
+from reports.text import count, listed, shown
 
 CLAIMS = {
     "strict-serializable": (
@@ -30,7 +30,9 @@ _ANOMALIES = {
     "wrong-total": ("Wrong total", "A read of all accounts did not add up: money appeared or vanished."),
     "negative-balance": ("Negative balance", "An account was overdrawn, although every transfer checks the balance."),
     "corrupt": ("Corrupt record", "A record came back that is not what was written: its SHA-256 is wrong."),
-    "stale-read": ("Stale read", "A read missed what had been committed before it began."),
+    "stale-read": ("Stale read", "A read did not show what had been committed at its timestamp."),
+    "future-read": ("Future read", "A transaction read what was written only after its snapshot."),
+    "garbage-read": ("Garbage read", "A transaction read what nobody had written."),
     "write-skew": ("Write skew", "Two transactions each read what the other one wrote over, and both committed."),
     "long-fork": ("Long fork", "Two reads saw two writes in opposite orders."),
     "G0": ("Dirty write (G0)", "Transactions overwrote each other in a circle."),
@@ -52,7 +54,8 @@ _SINGLE_REALTIME = (
     "Stale read (G-single-realtime)",
     "A transaction missed a write that had been committed before it began.",
 )
-_VERDICTS = {True: "Valid", False: "Anomaly found", "unknown": "Unknown"}
+_NAME = 60  # characters of a name that is not known here
+_VERDICTS = {True: "Valid: no anomaly found", False: "Anomaly found", "unknown": "Unknown"}
 
 
 def anomaly_words(name: str) -> tuple[str, str]:
@@ -65,7 +68,7 @@ def anomaly_words(name: str) -> tuple[str, str]:
     if order in _ORDERS and base in _ANOMALIES:
         heading, sentence = _ANOMALIES[base]
         return f"{heading.partition(' (')[0]} ({name})", f"{sentence[:-1]}, {_ORDERS[order]}."
-    return name, ""
+    return shown(name, _NAME), ""
 
 
 def headline(results: Results) -> str:
@@ -82,16 +85,16 @@ def _lower_first(text: str) -> str:
 
 def lead(results: Results, seen: Overview) -> str:
     """What the verdict rests on, in a sentence or two."""
-    done = f"{count(seen.ok, 'operation')} ok of {seen.operations:,}"
+    done = f"{seen.ok:,} of {count(seen.operations, 'operation')} were ok"
     if results.valid is True:
-        return f"No anomaly in {done}, under {tried(seen.faults)}. Every checker passed."
+        return f"{done}, under {tried(seen.faults)}, and every checker passed."
     if results.valid is False:
         found = results.anomalies()
         return anomaly_words(found[0].name)[1] if found else "A checker found a promise broken."
     missed = reasons(results.verdicts)
     if missed:
-        return f"Nothing was shown: {'; '.join(missed)}. There were {done}, under {tried(seen.faults)}."
-    return f"Nothing was shown: no checker came to a verdict. There were {done}, under {tried(seen.faults)}."
+        return f"Nothing was shown: {'; '.join(missed)}. {done}, under {tried(seen.faults)}."
+    return f"Nothing was shown: no checker came to a verdict. {done}, under {tried(seen.faults)}."
 
 
 def reasons(verdicts: Sequence[Verdict]) -> list[str]:
@@ -118,7 +121,17 @@ def tried(faults: Sequence[Fault]) -> str:
 
 def totals(counts: Mapping[str, int]) -> str:
     """How many of each anomaly: ``3 lost-update, 12 wrong-total``."""
-    return ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    return ", ".join(f"{number:,} {shown(name, _NAME)}" for name, number in counts.items())
+
+
+def split_explanation(anomaly: Anomaly) -> tuple[str, str]:
+    """The explanation without the sentences of its edges, which are shown one by one: what comes before, and after."""
+    text = anomaly.explanation
+    whys = [edge.why for edge in anomaly.cycle]
+    first, last = (text.find(whys[0]), text.rfind(whys[-1])) if whys else (-1, -1)
+    if first < 0 or last < first:
+        return text, ""
+    return text[:first].strip(), text[last + len(whys[-1]) :].strip()
 
 
 def ruled_out(anomaly: Anomaly) -> str:

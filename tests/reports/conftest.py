@@ -153,12 +153,19 @@ def cycle_of(history: History, size: int, start: int = 400) -> Anomaly:
         int(history.pair[i]) for i in range(start, history.n) if history.type[i] == 1 and history.process[i] >= 0
     ][:size]
     labels = ["wr", "rw", "ww", "realtime", "process", "rw", "wr"]
+    names = {index: f"T{history.op(index).value['id']}" for index in chosen}
     edges = [
-        Edge(a, b, labels[i % 7], f"operation {b} read version {i + 4} of account 3, which operation {a} had written")
+        Edge(
+            a, b, labels[i % 7], f"{names[a]} wrote version {i + 4} of account 3 (balance 95), and {names[b]} read it."
+        )
         for i, (a, b) in enumerate(zip(chosen, [*chosen[1:], chosen[0]], strict=True))
     ]
-    words = "Operation T2 began after T1 was committed, and yet it read the older version of account 3."
-    return Anomaly("G-single-realtime", chosen, words, edges, ["strict-serializable", "linearizable"])
+    words = [
+        f"G-single-realtime: a read missed a write that it must have seen (read skew), among {size} transactions.",
+        *(edge.why for edge in edges),
+        f"So {names[chosen[0]]} would have to come before itself, which no order of the transactions allows.",
+    ]
+    return Anomaly("G-single-realtime", chosen, " ".join(words), edges, ["strict-serializable", "linearizable"])
 
 
 @pytest.fixture(scope="session")
