@@ -54,6 +54,11 @@ class ClockSkew(LastingFault):
             plan["period_ms"] = stream.choice(PERIODS_MS)
         return plan
 
+    def draw_beside_partition(self, stream: Stream, partition: Plan) -> Plan:
+        """Draw one for the region leader that a partition cuts off: back, by more than a lease may forgive."""
+        targets = {"on": ISOLATED, "nodes": partition["nodes"], "key": partition["key"]}
+        return {**targets, "offsets_ms": [-stream.choice(OFFSETS_MS[-6:])], "beside": "partition"}
+
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Set the clocks."""
         targets = find_targets(plan, scene)

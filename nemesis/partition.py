@@ -24,7 +24,7 @@ SHAPES: Weights = (
     ("ring", 1),  # every server sees a majority, no two the same
     ("bridge", 1),  # two halves, and one server that sees both
 )
-ALONE: Weights = ((ONE, 2), (PD_LEADER, 2), (REGION_LEADER, 4))
+ALONE: Weights = ((ONE, 2), (PD_LEADER, 2), (REGION_LEADER, 5))
 
 
 class Partition(LastingFault):
@@ -48,7 +48,7 @@ class Partition(LastingFault):
 
     def share_of_long(self, plan: Plan) -> int:
         """A leader that is cut off matters once another one was elected."""
-        return 70 if plan["on"] in {PD_LEADER, REGION_LEADER} else 35
+        return 80 if plan["on"] in {PD_LEADER, REGION_LEADER} else 35
 
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Cut the links."""

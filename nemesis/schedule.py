@@ -13,13 +13,16 @@ import msgspec
 
 from harness.clock import MILLISECOND, SECOND
 from harness.op import INFO, NEMESIS, Op
-from harness.rng import Streams
-from nemesis.fault import LastingFault, World
+from harness.rng import Stream, Streams
+from nemesis.clocks import ClockSkew
+from nemesis.fault import LastingFault, Plan, World
+from nemesis.partition import Partition
 from nemesis.registry import FAULTS
-from nemesis.targets import words
+from nemesis.targets import REGION_LEADER, words
 
 REST_NS = 1 * SECOND  # between two lasting faults of one kind, so that they never overlap
 SHORTEST_NS = 1 * SECOND  # what is left of a fault before the time limit, or it is not begun
+COMPANION_NS = (1 * SECOND, 6 * SECOND)  # how long after a partition the clock fault beside it begins
 MARGIN_NS = 1 * MILLISECOND  # the last stops come this long before the time limit
 
 _AIM = ("on", "nodes", "key")
@@ -29,7 +32,7 @@ class PlannedFault(msgspec.Struct, frozen=True):
     """A fault of the schedule.
 
     Attributes:
-        id: unique in the schedule, from 1 in the order of starts as drawn.
+        id: unique in the schedule, from 1.
         kind: of ``nemesis.registry.FAULTS``.
         start: nanoseconds after the beginning of the main phase.
         duration: nanoseconds until the stop; 0 if it is over at once.
@@ -109,7 +112,9 @@ def draw_schedule(kinds: Sequence[str], world: World, streams: Streams, *, inter
         interval_ns: from one start to the next, on average. Shorter if that is needed for every kind to come.
         limit_ns: the length of the main phase. All stops lie within.
 
-    Lasting faults of different kinds may overlap, those of one kind do not.
+    Lasting faults of different kinds may overlap, those of one kind do not. Some partitions that cut a region's leader
+    off get a clock fault beside them, if both kinds are asked for: that pair is what leases must survive, and would
+    seldom meet by chance.
     """
     if not kinds:
         return Schedule(())
@@ -121,7 +126,7 @@ def draw_schedule(kinds: Sequence[str], world: World, streams: Streams, *, inter
         jitter = streams("nemesis", "slot", slot).below(interval_ns)
         start = slot * interval_ns + interval_ns // 2 + jitter
         if start + MARGIN_NS >= limit_ns or not drawing.fill(start):
-            return Schedule(tuple(drawing.faults))
+            return drawing.schedule()
         slot += 1
 
 
@@ -129,7 +134,7 @@ class _Drawing:
     """A schedule that grows."""
 
     def __init__(self, kinds: Sequence[str], world: World, streams: Streams, limit_ns: int) -> None:
-        self.faults: list[PlannedFault] = []
+        self._faults: list[PlannedFault] = []
         self._kinds = sorted(kinds, key=list(FAULTS).index)
         self._world = world
         self._streams = streams
@@ -138,6 +143,10 @@ class _Drawing:
         self._queue: list[str] = []
         self._drawn = dict.fromkeys(kinds, 0)
         self._free_from = dict.fromkeys(kinds, 0)
+
+    def schedule(self) -> Schedule:
+        """What was drawn."""
+        return Schedule(tuple(sorted(self._faults, key=lambda fault: fault.start)))
 
     def fill(self, start: int) -> bool:
         """Put the next fault that can begin at ``start`` there, if any can; False if there will never be one again."""
@@ -170,4 +179,16 @@ class _Drawing:
                 return
             duration = min(fault.draw_duration_ns(stream, plan), self._limit - MARGIN_NS - start)
             self._free_from[kind] = start + duration + REST_NS
-        self.faults.append(PlannedFault(len(self.faults) + 1, kind, start, duration, plan))
+        self._append(kind, start, duration, plan)
+        if kind == Partition.kind and plan["on"] == REGION_LEADER and ClockSkew.kind in self._kinds:
+            self._accompany(plan, start, start + duration, self._streams("fault", kind, number, "beside"))
+
+    def _accompany(self, partition: Plan, start: int, stop: int, stream: Stream) -> None:
+        start += stream.between(*COMPANION_NS)
+        wanted = stream.chance(2, 3)
+        if wanted and start >= self._free_from[ClockSkew.kind] and start + SHORTEST_NS <= stop:
+            self._append(ClockSkew.kind, start, stop - start, ClockSkew().draw_beside_partition(stream, partition))
+            self._free_from[ClockSkew.kind] = stop + REST_NS
+
+    def _append(self, kind: str, start: int, duration: int, plan: Plan) -> None:
+        self._faults.append(PlannedFault(len(self._faults) + 1, kind, start, duration, plan))
