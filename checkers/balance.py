@@ -1,0 +1,184 @@
+"""Money: reads of all accounts add up to the total, no balance is negative, and transfers compute right.
+
+These say less than strict serializability does, but they say it in words that need no theory. Names after Jepsen's
+bank: ``wrong-total``, ``negative-balance``, ``missing-account``, ``unexpected-account``; and ``corrupt`` for records
+that fail their SHA-256, ``wrong-arithmetic`` for a transfer whose own records do not fit each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkers.bank_columns import CORRUPT, READ, WRITE
+from checkers.models import rank, rules_out
+from checkers.transactions import INVOKE_CODE, OK_CODE
+from harness.protocols import CheckContext
+from harness.verdict import Anomaly, Verdict
+
+SHOWN_OF_EACH: Final = 10
+
+Positions = NDArray[np.int64]
+
+
+class TotalBalance:
+    """Judges every complete read, old snapshots included, and every committed transfer."""
+
+    name = "balance"
+
+    def __init__(self, accounts: int, total: int) -> None:
+        """``accounts`` are numbered from 0 and hold ``total`` together."""
+        self._accounts = accounts
+        self._total = total
+
+    def check(self, history: Any, context: CheckContext) -> Verdict:
+        """Judge a ``harness.history.History`` with the columns of ``checkers.bank_columns``."""
+        del context
+        anomalies: list[Anomaly] = []
+        counts: dict[str, int] = {}
+
+        def report(name: str, at: Positions, texts: list[str]) -> None:
+            """Anomalies at these completions; of those beyond the shown ones no text is needed."""
+            if len(at):
+                counts[name] = len(at)
+            for position, text in zip(at[:SHOWN_OF_EACH].tolist(), texts, strict=False):
+                invocation = int(history.pair[position])
+                anomalies.append(Anomaly(name, [invocation], f"{name}: {text}", rules_out=rules_out(name)))
+
+        totals = _Totals(history)
+        known = totals.count_below(self._accounts)
+        corrupt = (history.fields["flags"] & CORRUPT) != 0
+        told = corrupt[totals.at]
+        complete = (known == self._accounts) & (totals.count == known) & ~told
+        wrong = complete & (totals.sum != self._total)
+        details = self._totals(totals, complete, wrong, history, report)
+
+        missing = (known < self._accounts) & ~told
+        report("missing-account", totals.at[missing], self._missing(history, totals.at[missing]))
+        report("unexpected-account", totals.at[totals.count > known], self._unexpected(history, totals, known))
+        negative = _negative(history)
+        report("negative-balance", negative, [_told_negative(history, at) for at in negative[:SHOWN_OF_EACH].tolist()])
+        met = np.flatnonzero(corrupt & (history.type != INVOKE_CODE))
+        report("corrupt", met, [_told_corrupt(history, at) for at in met[:SHOWN_OF_EACH].tolist()])
+        odd = _wrong_arithmetic(history)
+        report("wrong-arithmetic", odd, [_told_arithmetic(history, at) for at in odd[:SHOWN_OF_EACH].tolist()])
+        anomalies.sort(key=lambda anomaly: rank(anomaly.name))
+        return Verdict(self.name, valid=not counts, anomalies=anomalies, counts=counts, details=details)
+
+    def _totals(self, totals: _Totals, complete: Any, wrong: Any, history: Any, report: Any) -> dict[str, Any]:
+        at, sums = totals.at[wrong], totals.sum[wrong]
+        details: dict[str, Any] = {
+            "expected_total": self._total,
+            "reads": len(totals.at),
+            "complete_reads": int(complete.sum()),
+        }
+        if not len(at):
+            return details
+        worst = int(np.argmax(np.abs(sums - self._total)))
+        # The first, the one that is furthest off, and the last, then the others.
+        order = list(dict.fromkeys([0, worst, len(at) - 1, *range(min(len(at), SHOWN_OF_EACH))]))
+        texts = [
+            f"a read saw {int(sums[place])} in all {self._accounts} accounts together, "
+            f"{int(sums[place]) - self._total:+d} against the total of {self._total} (index {int(at[place])}, process {int(history.process[at[place]])})."
+            for place in order
+        ]
+        ordered = np.concatenate((at[order], np.delete(at, order)))
+        report("wrong-total", ordered, texts)
+        for name, place in (("first", 0), ("worst", worst), ("last", len(at) - 1)):
+            details[name] = {"index": int(at[place]), "total": int(sums[place])}
+        details["lowest"], details["highest"] = int(sums.min()), int(sums.max())
+        return details
+
+    def _missing(self, history: Any, at: Positions) -> list[str]:
+        texts = []
+        for position in at[:SHOWN_OF_EACH].tolist():
+            seen = set(_accounts_at(history, position))
+            absent = [account for account in range(self._accounts) if account not in seen][:SHOWN_OF_EACH]
+            texts.append(f"a read of all accounts did not find {_list(absent)} (index {position}).")
+        return texts
+
+    def _unexpected(self, history: Any, totals: _Totals, known: Positions) -> list[str]:
+        texts = []
+        for position in totals.at[totals.count > known][:SHOWN_OF_EACH].tolist():
+            strange = [account for account in _accounts_at(history, position) if account >= self._accounts]
+            texts.append(f"a read found {_list(strange[:SHOWN_OF_EACH])}, which nobody made (index {position}).")
+        return texts
+
+
+class _Totals:
+    """Of each ok read: where its completion stands, how many accounts it found, and their sum."""
+
+    def __init__(self, history: Any) -> None:
+        read = history.f_names.index("read") if "read" in history.f_names else -1
+        self.at = np.flatnonzero((history.type == OK_CODE) & (history.f == read))
+        start, self._end = history.row_start[self.at], history.row_start[self.at + 1]
+        self._start = start
+        self._account = history.rows["account"]
+        self.count = self._end - start
+        self.sum = self._between(history.rows["balance"])
+
+    def count_below(self, accounts: int) -> Positions:
+        """How many of the accounts found are expected ones."""
+        return self._between((self._account < accounts).astype(np.int64))
+
+    def _between(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        # Differences of running totals also get empty ranges right, which reduceat does not.
+        running = np.zeros(len(values) + 1, np.int64)
+        np.cumsum(values, out=running[1:])
+        return running[self._end] - running[self._start]
+
+
+def _negative(history: Any) -> Positions:
+    rows = np.flatnonzero(history.rows["balance"] < 0)
+    at = np.unique(np.searchsorted(history.row_start, rows, side="right") - 1)
+    return at[history.type[at] == OK_CODE]
+
+
+def _wrong_arithmetic(history: Any) -> Positions:
+    """Committed transfers whose written records do not follow from those they read."""
+    transfer = history.f_names.index("transfer") if "transfer" in history.f_names else -1
+    at = np.flatnonzero((history.type == OK_CODE) & (history.f == transfer))
+    at = at[history.row_start[at + 1] - history.row_start[at] == 4]
+    first = history.row_start[at]
+    columns = history.rows
+    shaped = (columns["kind"][first + 1] == READ) & (columns["kind"][first + 2] == WRITE)
+    at, first = at[shaped], first[shaped]
+    account = columns["account"]
+    # The two records written may stand in either order.
+    swapped = account[first] != account[first + 2]
+    one, other = first + 2 + swapped, first + 3 - swapped
+    balance, version = columns["balance"], columns["version"]
+    right = balance[first] + balance[first + 1] == balance[one] + balance[other]
+    for read, written in ((first, one), (first + 1, other)):
+        right &= account[read] == account[written]
+        right &= version[written] == version[read] + 1
+        right &= columns["previous"][written] == columns["writer"][read]
+    return at[~right]
+
+
+def _accounts_at(history: Any, position: int) -> list[int]:
+    return history.rows["account"][history.row_start[position] : history.row_start[position + 1]].tolist()
+
+
+def _list(accounts: list[int]) -> str:
+    return f"account{'s' if len(accounts) > 1 else ''} {', '.join(map(str, accounts))}"
+
+
+def _told_negative(history: Any, position: int) -> str:
+    begin, end = int(history.row_start[position]), int(history.row_start[position + 1])
+    row = begin + int(np.argmin(history.rows["balance"][begin:end]))
+    account, balance = int(history.rows["account"][row]), int(history.rows["balance"][row])
+    return f"account {account} had a balance of {balance} (index {position})."
+
+
+def _told_corrupt(history: Any, position: int) -> str:
+    value = history.op(position).value
+    accounts = [record[0] for record in value.get("corrupt", [])]
+    return f"the record of {_list(accounts[:SHOWN_OF_EACH])} was not what had been written (index {position})."
+
+
+def _told_arithmetic(history: Any, position: int) -> str:
+    value = history.op(position).value
+    return f"a transfer read {value['read']} and wrote {value['write']}, which do not fit (index {position})."

@@ -1,0 +1,305 @@
+"""What a bank history says of versions: who committed, who installed what, who read what, and what contradicts itself.
+
+A record carries account, balance, version, writer and previous writer, so the version order is known and nothing is
+inferred. From it:
+
+- An ``ok`` operation is committed. A ``fail`` is not, ever. An ``info`` transfer is committed if a committed operation
+  saw its write: its id stands as writer or as previous writer in a record that was read, or as previous writer in one
+  that was written. What such a transfer read counts in turn, so this is a fixed point. Other ``info`` operations
+  constrain nothing.
+- What a committed transfer wrote is known from its own records or, where the client never got so far as to note them,
+  from what others saw.
+
+Contradictions, by the name that is nearest in the literature:
+
+- ``G1a``: a committed operation saw what a failed one wrote (aborted read).
+- ``garbage-read``: it saw what nobody wrote, or not what the writer wrote.
+- ``future-read``: it read its own later write.
+- ``lost-update``: two committed transfers wrote the same version of an account.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkers.bank_columns import READ, WRITE
+from checkers.dsg import NONE, Ints, Versions
+from checkers.slots import Slots
+from checkers.transactions import (
+    EMPTY,
+    FAIL_CODE,
+    INFO_CODE,
+    INITIAL,
+    OK_CODE,
+    SENTINELS,
+    Transactions,
+    rows_of,
+    transactions_of,
+)
+from harness.protocols import ABSENT
+
+Flags = NDArray[np.bool_]
+Rows = NDArray[np.int64]  # positions in the history's rows
+
+
+class Contradictions(NamedTuple):
+    """Rows of committed operations that cannot be, and versions with two writers.
+
+    Of each row there are two numbers: its position, and 1 where it is the previous writer, not the writer, whose
+    version cannot have been there.
+    """
+
+    aborted: Rows
+    garbage: Rows
+    future: Rows
+    twice_written: list[list[int]]  # versions that are one version of one account
+
+
+class BankFacts(NamedTuple):
+    """A bank history as transactions and versions.
+
+    Attributes:
+        txns: all operations of clients.
+        committed: which of them took effect, as far as the history shows.
+        row_txn: of each row, its transaction.
+        versions: who installed each version, and which one it replaced.
+        version_row: of each version, a row with its content, or ``NONE``.
+        version_slot: of each version, its place in the order of accounts and versions.
+        read_txn: of each read of a version, who read.
+        read_version: of each read, what.
+        contradictions: what cannot be.
+    """
+
+    txns: Transactions
+    committed: Flags
+    row_txn: Ints
+    versions: Versions
+    version_row: NDArray[np.int64]
+    version_slot: Ints
+    slots: Slots
+    read_txn: Ints
+    read_version: Ints
+    contradictions: Contradictions
+
+
+class _Installed(NamedTuple):
+    """Writes of committed transactions, one entry each; ``row`` may be another's row that saw it, or ``NONE``."""
+
+    txn: Ints
+    account: NDArray[np.int64]
+    version: NDArray[np.int64]
+    previous: Ints
+    row: NDArray[np.int64]
+
+
+def bank_facts(history: Any) -> BankFacts:
+    """Read a history's columns (``checkers.bank_columns``), in time linear in the history.
+
+    Raises:
+        ValueError: two operations have the same id.
+    """
+    txns = transactions_of(history)
+    row_txn = rows_of(history, txns)
+    writer = txns.number_of(history.rows["writer"])
+    previous = txns.number_of(history.rows["previous"])
+    doubtful = txns.doing(history, "transfer") & (txns.status == INFO_CODE)
+    committed = _committed(history, txns, row_txn, doubtful, writer, previous)
+
+    kind = history.rows["kind"]
+    used = _with_sentinels(committed)[row_txn]
+    reads = np.flatnonzero(used & (kind == READ))
+    writes = np.flatnonzero(used & (kind == WRITE))
+    installed = _Installed(
+        row_txn[writes], history.rows["account"][writes], history.rows["version"][writes], previous[writes], writes
+    )
+    if (doubtful & committed).any():
+        hidden = _hidden(history, doubtful & committed, installed, reads, writes, writer, previous)
+        installed = _together(installed, hidden)
+    return _Builder(history, txns, committed, row_txn, writer, previous).build(installed, reads)
+
+
+def _with_sentinels(flags: Flags) -> Flags:
+    return np.concatenate((flags, np.zeros(SENTINELS, bool)))
+
+
+def _committed(  # noqa: PLR0917 (columns)
+    history: Any, txns: Transactions, row_txn: Ints, doubtful: Flags, writer: Ints, previous: Ints
+) -> Flags:
+    """The fixed point: whoever was seen by a committed operation is committed."""
+    committed = txns.status == OK_CODE
+    if not doubtful.any():
+        return committed
+    left = _with_sentinels(doubtful)
+    # In a row that was written the writer is the transaction itself, which changes nothing.
+    rows = np.flatnonzero(_with_sentinels(committed)[row_txn])
+    while len(rows):
+        seen = np.concatenate((writer[rows], previous[rows]))
+        new = np.unique(seen[left[seen]])
+        left[new] = False
+        committed[new] = True
+        ends = txns.completion[new]
+        ends = ends[ends >= 0]
+        ranges = [np.arange(history.row_start[end], history.row_start[end + 1]) for end in ends.tolist()]
+        rows = np.concatenate(ranges) if ranges else rows[:0]
+    return committed
+
+
+def _together(one: _Installed, two: _Installed) -> _Installed:
+    return _Installed(
+        np.concatenate((one.txn, two.txn)),
+        np.concatenate((one.account, two.account)),
+        np.concatenate((one.version, two.version)),
+        np.concatenate((one.previous, two.previous)),
+        np.concatenate((one.row, two.row)),
+    )
+
+
+def _hidden(  # noqa: PLR0917 (columns)
+    history: Any, doubtful: Flags, installed: _Installed, reads: Rows, writes: Rows, writer: Ints, previous: Ints
+) -> _Installed:
+    """Writes that only others tell of: their clients never learned what they wrote, or never came to note it."""
+    doubtful = _with_sentinels(doubtful)
+    noted = doubtful[installed.txn]
+    known = set(zip(installed.txn[noted].tolist(), installed.account[noted].tolist(), strict=True))
+    found: list[tuple[int, int, int, int, int]] = []
+    account, version = history.rows["account"], history.rows["version"]
+
+    seen = reads[doubtful[writer[reads]]]
+    columns = (writer[seen], account[seen], version[seen], previous[seen], seen)
+    for txn, of, number, before, row in zip(*(column.tolist() for column in columns), strict=True):
+        if number > 0 and (txn, of) not in known:
+            known.add((txn, of))
+            found.append((txn, of, number, before, row))
+    for rows in (reads, writes):
+        seen = rows[doubtful[previous[rows]]]
+        columns = (previous[seen], account[seen], version[seen])
+        for txn, of, number in zip(*(column.tolist() for column in columns), strict=True):
+            if number > 1 and (txn, of) not in known:
+                known.add((txn, of))
+                found.append((txn, of, number - 1, EMPTY, NONE))
+    table = np.array(found, np.int64).reshape(-1, 5)
+    return _Installed(table[:, 0].astype(np.int32), table[:, 1], table[:, 2], table[:, 3].astype(np.int32), table[:, 4])
+
+
+class _Builder:
+    """Numbers the versions and looks everything up in them.
+
+    A version is numbered by its slot (account and version number). Where two transactions wrote one, the further ones
+    get numbers behind all slots.
+    """
+
+    def __init__(  # noqa: PLR0917 (columns)
+        self, history: Any, txns: Transactions, committed: Flags, row_txn: Ints, writer: Ints, previous: Ints
+    ) -> None:
+        self._rows = history.rows
+        self._txns = txns
+        self._committed = committed
+        self._row_txn = row_txn
+        self._writer = writer
+        self._previous = previous
+
+    def build(self, installed: _Installed, reads: Rows) -> BankFacts:
+        """Make the facts of these writes and reads."""
+        slots = Slots(installed.account, installed.version, self._rows["account"][reads])
+        slot = slots.find(installed.account, installed.version)
+        number = self._number(slots, slot, installed)
+        parent, bad_writes = self._parents(slots, number, installed)
+        row = np.full(len(self._version_writer), NONE, np.int64)
+        row[number] = installed.row
+        read_version, bad_reads = self._reads(slots, row, reads)
+        good = read_version >= 0
+        return BankFacts(
+            txns=self._txns,
+            committed=self._committed,
+            row_txn=self._row_txn,
+            versions=Versions(self._version_writer, parent),
+            version_row=row,
+            version_slot=self._version_slot,
+            slots=slots,
+            read_txn=self._row_txn[reads[good]],
+            read_version=read_version[good],
+            contradictions=self._contradictions(bad_writes, bad_reads),
+        )
+
+    def _number(self, slots: Slots, slot: Ints, installed: _Installed) -> Ints:
+        order = np.arange(len(slot), dtype=np.int32)
+        holder = np.full(slots.count, NONE, np.int32)
+        holder[slot] = order
+        further = np.flatnonzero(holder[slot] != order)
+        number = slot.copy()
+        number[further] = slots.count + np.arange(len(further), dtype=np.int32)
+        self._version_writer = np.full(slots.count + len(further), EMPTY, np.int32)
+        self._version_writer[slots.initial] = INITIAL
+        self._version_writer[number] = installed.txn
+        self._version_slot = np.concatenate((np.arange(slots.count, dtype=np.int32), slot[further]))
+        pairs = zip(slot[further].tolist(), installed.txn[further].tolist(), strict=True)
+        self._further = {pair: slots.count + place for place, pair in enumerate(pairs)}
+        return number
+
+    def _find(self, slot: Ints, writer: Ints) -> Ints:
+        """The version in that slot by that writer, or ``NONE``."""
+        found = np.where((slot >= 0) & (self._version_writer[slot] == writer) & (writer != EMPTY), slot, NONE)
+        if self._further:
+            for at in np.flatnonzero((found < 0) & (slot >= 0)).tolist():
+                found[at] = self._further.get((int(slot[at]), int(writer[at])), NONE)
+        return found.astype(np.int32, copy=False)
+
+    def _parents(self, slots: Slots, number: Ints, installed: _Installed) -> tuple[Ints, Rows]:
+        found = self._find(slots.find(installed.account, installed.version - 1), installed.previous)
+        untold = np.flatnonzero(installed.previous == EMPTY)
+        for at in untold.tolist():
+            found[at] = self._nearest_below(int(self._version_slot[number[at]]), slots)
+        parent = np.full(len(self._version_writer), NONE, np.int32)
+        parent[number] = found
+        return parent, installed.row[(found < 0) & (installed.row >= 0)]
+
+    def _nearest_below(self, slot: int, slots: Slots) -> int:
+        account = slots.account_of(slot)
+        below = slot - 1
+        while below >= 0 and slots.account_of(below) == account:
+            if self._version_writer[below] != EMPTY:
+                return below
+            below -= 1
+        return NONE
+
+    def _reads(self, slots: Slots, row: NDArray[np.int64], reads: Rows) -> tuple[Ints, Rows]:
+        """What was read, and the rows that read what nobody wrote (those are no reads)."""
+        writer = self._writer[reads]
+        found = self._find(slots.find(self._rows["account"][reads], self._rows["version"][reads]), writer)
+        found[writer == self._row_txn[reads]] = NONE
+        set_up = np.flatnonzero(writer == INITIAL)
+        found[set_up[self._rows["previous"][reads[set_up]] != ABSENT]] = NONE
+        hit = found >= 0
+        untold = np.flatnonzero(hit & (row[found] < 0))
+        row[found[untold[::-1]]] = reads[untold[::-1]]
+        told = row[found]
+        for column in ("balance", "previous"):
+            values = self._rows[column]
+            hit &= values[reads] == values[told]
+        found[~hit] = NONE
+        return found, reads[~hit]
+
+    def _contradictions(self, bad_writes: Rows, bad_reads: Rows) -> Contradictions:
+        """Sort the rows that cannot be by what is wrong with whom they name."""
+        account = self._rows["account"]
+        said = set(zip(self._row_txn[bad_reads].tolist(), account[bad_reads].tolist(), strict=True))
+        pairs = zip(self._row_txn[bad_writes].tolist(), account[bad_writes].tolist(), strict=True)
+        # What a transfer's read has told already its write need not tell again.
+        on_top = bad_writes[np.array([pair not in said for pair in pairs], bool)]
+        row = np.concatenate((bad_reads, on_top))
+        by_previous = np.concatenate((np.zeros(len(bad_reads), np.int64), np.ones(len(on_top), np.int64)))
+        seen = np.where(by_previous == 1, self._previous[row], self._writer[row])
+        own = (seen == self._row_txn[row]) & (seen >= 0)
+        status = np.concatenate((self._txns.status, np.zeros(SENTINELS, np.int8)))
+        aborted = ~own & (status[seen] == FAIL_CODE)
+        table = np.stack((row, by_previous), axis=1)
+        return Contradictions(table[aborted], table[~own & ~aborted], table[own], self._twice())
+
+    def _twice(self) -> list[list[int]]:
+        groups: dict[int, list[int]] = {}
+        for (slot, _), version in self._further.items():
+            groups.setdefault(slot, [slot]).append(version)
+        return [groups[slot] for slot in sorted(groups)]

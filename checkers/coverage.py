@@ -1,0 +1,98 @@
+"""Whether the run tried enough for a pass to mean anything: a run that tried nothing proves nothing.
+
+Below a minimum of ok operations in each phase, or without a verified fault of each kind that was asked for, the verdict
+is ``unknown`` and its note says which minimum was missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from checkers.transactions import OK_CODE
+from harness.protocols import CheckContext
+from harness.verdict import Verdict
+
+HEAL_ALL = "heal-all"
+
+
+class Coverage:
+    """The minimum that a run must have done."""
+
+    name = "coverage"
+
+    def __init__(
+        self, main: int, final: int = 0, faults: Mapping[str, Sequence[str]] | None = None, final_flag: int = 1
+    ) -> None:
+        """Ask for so much.
+
+        Args:
+            main: ok operations before the final phase.
+            final: ok operations of the final phase.
+            faults: of each fault asked for, the kinds (``kill`` for ``start-kill``) of which one must be verified.
+            final_flag: the bit of the column ``flags`` that marks operations of the final phase. Without such a column
+                that phase begins when the nemesis has healed everything.
+        """
+        self._main = main
+        self._final = final
+        self._faults = {name: tuple(kinds) for name, kinds in (faults or {}).items()}
+        self._final_flag = final_flag
+
+    def check(self, history: Any, context: CheckContext) -> Verdict:
+        """Judge a ``harness.history.History``."""
+        del context
+        ok = (history.process >= 0) & (history.type == OK_CODE)
+        in_final = self._in_final(history)
+        main, final = int((ok & ~in_final).sum()), int((ok & in_final).sum())
+        seen = {name: _seen(history, kinds) for name, kinds in self._faults.items()}
+        missed = []
+        if main < self._main:
+            missed.append(f"{_operations(main)} in the main phase, at least {self._main} are needed")
+        if final < self._final:
+            missed.append(f"{_operations(final)} in the final phase, at least {self._final} are needed")
+        missed += [
+            f"no verified fault of {name} ({counts['tried']} tried)"
+            for name, counts in seen.items()
+            if not counts["verified"]
+        ]
+        unproved = ", ".join(
+            f"{counts['tried'] - counts['verified']} of {counts['tried']} of {name}"
+            for name, counts in seen.items()
+            if counts["verified"] < counts["tried"]
+        )
+        note = f"too little was tried: {'; '.join(missed)}" if missed else ""
+        if not missed and unproved:
+            note = f"faults that could not be verified and do not count: {unproved}"
+        return Verdict(
+            self.name,
+            valid="unknown" if missed else True,
+            details={"ok_main": main, "ok_final": final, "faults": seen},
+            note=note,
+        )
+
+    def _in_final(self, history: Any) -> Any:
+        if "flags" in history.fields:
+            return (history.fields["flags"] & self._final_flag) != 0
+        healed = [op.index for op in history.nemesis_ops() if op.f == HEAL_ALL]
+        return np.arange(history.n) > (healed[-1] if healed else history.n)
+
+
+def _seen(history: Any, kinds: Sequence[str]) -> dict[str, int]:
+    """How often faults of these kinds were tried, and how often they were shown to be there."""
+    names = {name for kind in kinds for name in (kind, f"start-{kind}")}
+    counts = {"tried": 0, "verified": 0}
+    for op in history.nemesis_ops():
+        if op.f not in names:
+            continue
+        pair = int(history.pair[op.index])
+        if pair < 0 or pair > op.index:
+            counts["tried"] += 1
+        elif isinstance(op.value, dict) and isinstance(op.value.get("evidence"), dict):
+            counts["verified"] += op.value["evidence"].get("verified") is True
+    return counts
+
+
+def _operations(count: int) -> str:
+    return f"{count} ok operation{'' if count == 1 else 's'}"

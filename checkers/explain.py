@@ -1,0 +1,95 @@
+"""Cycles in words: each edge one sentence that quotes the operations, and at the end why they cannot all be true.
+
+What a transaction did and what an edge is about is the workload's to say (``Narrator``); the order of processes and of
+time, and the argument, are the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from checkers.models import rules_out
+from harness.clock import SECOND
+from harness.verdict import Anomaly, Edge
+
+Step = tuple[int, int, str]  # source, target, label; of transactions
+
+_WHAT: Final = {
+    "G0": "writes were installed in a circle",
+    "G1c": "information flowed in a circle",
+    "G-single": "a read missed a write that it must have seen (read skew)",
+    "G-nonadjacent": "several reads each missed a write that they must have seen (long fork)",
+    "G2-item": "transactions each missed the other's write (write skew)",
+}
+
+
+class Narrator(Protocol):
+    """A workload's part of an explanation."""
+
+    def name(self, txn: int) -> str:
+        """A short name, used again and again."""
+        ...
+
+    def describe(self, txn: int) -> str:
+        """Who it was and what it was meant to do."""
+        ...
+
+    def dependency(self, source: int, target: int, label: str) -> str:
+        """One sentence on a ww, wr or rw edge."""
+        ...
+
+
+def seconds(time_ns: int) -> str:
+    """A time since the start of the run, in seconds."""
+    return f"{time_ns // SECOND}.{time_ns % SECOND // 1000:06d} s"
+
+
+def explain_cycle(
+    name: str, steps: Sequence[Step], history: Any, entries: tuple[Any, Any], narrator: Narrator
+) -> Anomaly:
+    """The anomaly of a cycle.
+
+    Args:
+        name: its name.
+        steps: the edges between transactions; the last leads back to the first.
+        history: where times and processes stand.
+        entries: of each transaction, the positions of its invocation and of its completion (below 0: none).
+        narrator: what the transactions did.
+    """
+    invocation, _ = entries
+    edges = []
+    for source, target, label in steps:
+        if label in ("process", "realtime"):
+            why = _order(source, target, label, history, entries, narrator)
+        else:
+            why = narrator.dependency(source, target, label)
+        edges.append(Edge(int(invocation[source]), int(invocation[target]), label, why))
+    members = list(dict.fromkeys(source for source, _, _ in steps))
+    who = "; ".join(narrator.describe(txn) for txn in members)
+    base = name.removesuffix("-process").removesuffix("-realtime")
+    sentences = [
+        f"{name}: {_WHAT.get(base, 'a cycle')}, among {len(members)} transactions: {who}.",
+        *(edge.why for edge in edges),
+        _conclusion([narrator.name(source) for source, _, _ in steps]),
+    ]
+    return Anomaly(name, [int(invocation[txn]) for txn in members], " ".join(sentences), edges, rules_out(name))
+
+
+def _order(  # noqa: PLR0917 (an edge and where to look)
+    source: int, target: int, label: str, history: Any, entries: tuple[Any, Any], narrator: Narrator
+) -> str:
+    invocation, completion = entries
+    done, begun = int(completion[source]), int(invocation[target])
+    times = (
+        f"{narrator.name(source)} had completed at {seconds(int(history.time[done]))} (index {done}) before "
+        f"{narrator.name(target)} was invoked at {seconds(int(history.time[begun]))} (index {begun})"
+    )
+    if label == "process":
+        return f"{times}, both by process {int(history.process[begun])}."
+    return f"{times}."
+
+
+def _conclusion(names: list[str]) -> str:
+    way = " before ".join([*names, names[0]])
+    return f"So {way}: {names[0]} would have to come before itself, which no order of the transactions allows."

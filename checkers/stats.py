@@ -1,0 +1,108 @@
+"""Figures on a run: how many operations went which way, how long they took, and when nothing worked.
+
+No verdict on the database: always valid. A gate on availability would be a checker of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkers.transactions import FAIL_CODE, INFO_CODE, INVOKE_CODE, OK_CODE
+from harness.protocols import CheckContext
+from harness.verdict import Verdict
+
+_QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+# Errors stand in the JSON lines alone; of a history with more failures than this some are looked at, evenly spread.
+_ERRORS_READ: Final = 2000
+
+_KINDS: Final = {"ok": OK_CODE, "fail": FAIL_CODE, "info": INFO_CODE}
+
+
+class Stats:
+    """Counts, latencies, availability and recovery, in ``Verdict.details``; times in nanoseconds."""
+
+    name = "stats"
+
+    def check(self, history: Any, context: CheckContext) -> Verdict:
+        """Measure a ``harness.history.History``."""
+        del context
+        client = history.process >= 0
+        invocations = np.flatnonzero(client & (history.type == INVOKE_CODE))
+        completions = history.pair[invocations]
+        # An operation that is still open at the end is one whose outcome nobody knows.
+        kinds = np.where(completions < 0, INFO_CODE, history.type[completions])
+        by_f = {}
+        for code, name in enumerate(history.f_names):
+            own = history.f[invocations] == code
+            if own.any():
+                done = own & (completions >= 0)
+                took = history.time[completions[done]] - history.time[invocations[done]]
+                by_f[name] = _counts(kinds[own]) | {"latency_ns": _latencies(took, kinds[done])}
+        oks = completions[kinds == OK_CODE]
+        ok_times = np.sort(history.time[oks])
+        details = {
+            "operations": _counts(kinds),
+            "by_f": by_f,
+            "errors": _errors(history, completions[(kinds != OK_CODE) & (completions >= 0)]),
+            "longest_gap": _longest_gap(history, invocations, ok_times),
+            "recoveries": _recoveries(history, ok_times),
+        }
+        return Verdict(self.name, valid=True, details=details)
+
+
+def _counts(kinds: NDArray[Any]) -> dict[str, Any]:
+    counts: dict[str, Any] = {name: int((kinds == code).sum()) for name, code in _KINDS.items()}
+    total = sum(counts.values())
+    return counts | {"info_share": round(counts["info"] / total, 6) if total else 0.0}
+
+
+def _latencies(took: NDArray[np.int64], kinds: NDArray[Any]) -> dict[str, dict[str, int]]:
+    found = {}
+    for name, code in _KINDS.items():
+        own = np.sort(took[kinds == code])
+        if len(own):
+            # The nearest rank: a latency that was really there.
+            found[name] = {
+                label: int(own[max(int(np.ceil(share * len(own))) - 1, 0)]) for label, share in _QUANTILES.items()
+            }
+    return found
+
+
+def _errors(history: Any, at: NDArray[np.int64]) -> dict[str, Any]:
+    """How often each word of error, by the kind of the completion."""
+    picked = at[:: max(-(-len(at) // _ERRORS_READ), 1)]
+    counts: dict[str, Counter[str]] = {"fail": Counter(), "info": Counter()}
+    for index in picked.tolist():
+        op = history.op(index)
+        word = op.error[0] if isinstance(op.error, list) and op.error else op.error
+        counts.setdefault(op.type, Counter())[str(word)] += 1
+    return {"looked_at": len(picked), "of": len(at)} | {kind: dict(c.most_common()) for kind, c in counts.items()}
+
+
+def _longest_gap(history: Any, invocations: NDArray[np.int64], ok_times: NDArray[np.int64]) -> dict[str, int]:
+    """The longest time without an ok, from the first invocation to the last entry of a client."""
+    if not len(invocations):
+        return {"from_ns": 0, "to_ns": 0, "length_ns": 0}
+    begin = int(history.time[invocations[0]])
+    end = int(history.time[np.flatnonzero(history.process >= 0)[-1]])
+    marks = np.concatenate(([begin], ok_times, [max(end, begin)]))
+    gaps = np.diff(marks)
+    at = int(np.argmax(gaps))
+    return {"from_ns": int(marks[at]), "to_ns": int(marks[at + 1]), "length_ns": int(gaps[at])}
+
+
+def _recoveries(history: Any, ok_times: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """After each heal or end of a fault: how long until the next ok; None if none came."""
+    found = []
+    for op in history.nemesis_ops():
+        is_completion = history.pair[op.index] >= 0 and history.pair[op.index] < op.index
+        if not is_completion or not (op.f.startswith("stop-") or op.f == "heal-all"):
+            continue
+        at = int(np.searchsorted(ok_times, op.time))
+        after = int(ok_times[at]) - op.time if at < len(ok_times) else None
+        found.append({"index": op.index, "f": op.f, "time_ns": op.time, "recovered_after_ns": after})
+    return found
