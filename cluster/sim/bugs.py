@@ -55,7 +55,7 @@ BUGS: Final = {
         ),
         Bug(
             WALL_CLOCK_LEASE,
-            "The leader's lease runs on the wall clock, so a clock set back prolongs it.",
+            "The leader's lease trusts wall clocks: it counts from the follower's and ends by the leader's own.",
             "tikv#964 (lease against clocks)",
             expects=("G-single-realtime",),
             needs=("partition", "clock"),

@@ -101,7 +101,7 @@ class Follower:
             return
         if message.commit > raft.commit:
             raft.commit = min(message.commit, raft.log.last_index)
-            raft.apply_committed()
+        raft.apply_committed()
         reply = HeartbeatReply(raft.me, message.term, message.seq, self._lease_start(message), raft.log.last_index)
         self._answer(message.src, reply)
 
