@@ -11,9 +11,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from checkers.balance import BalanceChecker
-from checkers.statistics import StatisticsChecker
-
+from checkers.balance import TotalBalance
 from checkers.bank_columns import BANK_ENCODER
 from checkers.strict_serializability import StrictSerializability
 from cluster.api import Store
@@ -96,4 +94,4 @@ class Bank:
 
     def checkers(self) -> Sequence[Checker]:
         """What judges the history."""
-        return (BalanceChecker(), StrictSerializability(), StatisticsChecker())
+        return (TotalBalance(self.options["accounts"], self.options["total"]), StrictSerializability())
