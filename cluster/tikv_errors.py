@@ -33,7 +33,9 @@ _KEY_ERRORS = "Multiple key errors: ["
 
 # A text that follows a location inside the client's build, "[/root/.cargo/…/cluster.rs:189]: PD cluster failed …".
 _LOCATION = re.compile(r"\[/[^\]]*\.rs:\d+\]: ")
-_LONGEST = 300
+# Fields without content, of which a key error has many: "locked: None, ".
+_EMPTY = re.compile(r"\b\w+: (?:None|\"\"|\[\])(?:, | )")
+_LONGEST = 200
 
 
 def before_commit(text: str) -> Aborted:
@@ -70,6 +72,6 @@ def out_of_commit(text: str) -> StoreError:
 
 
 def shorten(text: str) -> str:
-    """The text on one line, without paths of the machine that built the client, and not longer than a line or three."""
-    line = " ".join(_LOCATION.sub("", text).split())
+    """The text on one line of at most 200 characters, without empty fields and paths of the machine it was built on."""
+    line = " ".join(_EMPTY.sub("", _LOCATION.sub("", text)).split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -82,8 +82,15 @@ def test_any_text_is_definite_before_commit_and_undetermined_out_of_it(text):
 @given(st.text(max_size=2000))
 def test_a_shortened_text_is_one_short_line(text):
     line = shorten(text)
-    assert len(line) <= 300
+    assert len(line) <= 200
     assert len(line.splitlines()) <= 1
+
+
+def test_what_a_key_error_does_not_say_is_left_out():
+    conflict = "conflict: Some(WriteConflict { start_ts: 2, conflict_ts: 1, key: [97], })"
+    assert (
+        shorten(f"Multiple key errors: [{CONFLICT}]") == f"Multiple key errors: [KeyError(KeyError {{ {conflict}, }})]"
+    )
 
 
 def test_paths_of_the_build_machine_are_left_out():
