@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from cluster.sim.bugs import MINORITY_LEADER, UNSYNCED_LOG, WALL_CLOCK_LEASE
 from cluster.sim.latches import Latches
 from cluster.sim.network import Network
 from cluster.sim.node import SimNode
@@ -31,6 +32,7 @@ from cluster.sim.wire import (
     Scan,
     SplitId,
     SplitRegion,
+    StaleCommand,
     StoreRequest,
     TransferLeader,
     WriteConflict,
@@ -65,11 +67,12 @@ class Ids(SimNode):
 
 
 class World:
-    def __init__(self, seed=1):
+    def __init__(self, seed=1, bugs=()):
         self.loop = VirtualLoop()
         self.network = Network(self.loop, Streams(seed))
         self.stores = {
-            name: TikvStore(name, self.loop, self.network, Streams(seed), ("pd1", "pd2"), frozenset()) for name in NAMES
+            name: TikvStore(name, self.loop, self.network, Streams(seed), ("pd1", "pd2"), frozenset(bugs))
+            for name in NAMES
         }
         self.pd = [Ids(name, self.loop, "pd2") for name in ("pd1", "pd2")]
         self.client = SimNode("client", self.loop)
@@ -127,6 +130,19 @@ class World:
             if other != name:
                 self.network.cut(name, other)
                 self.network.cut(other, name)
+
+    def cut_from_stores(self, name):
+        """Clients still reach it."""
+        for other in NAMES:
+            if other != name:
+                self.network.cut(name, other)
+                self.network.cut(other, name)
+
+    def mend_to_stores(self, name):
+        for other in NAMES:
+            if other != name:
+                self.network.mend(name, other)
+                self.network.mend(other, name)
 
     def mend(self, name):
         for other in self.network._nodes:
@@ -392,6 +408,70 @@ def test_a_conflict_is_seen_by_a_new_leader(world):
     world.ask("kv1", TransferLeader(1, "kv3"))
     late = Prewrite((Mutation("put", b"a", b"2"),), b"a", commit_ts - 5, 3000)
     assert isinstance(world.command(b"a", late), WriteConflict)
+
+
+# Planted bugs: each with the same faults as the sound store beside it.
+
+
+def stale_value_of_a_deposed_leader(bugs):
+    world = World(bugs=bugs)
+    world.put(b"a", b"old")
+    world.stores["kv1"].clocks.set_wall_offset(world.loop.now(), -60 * SECOND)
+    world.run(5 * SECOND)
+    world.cut_from_stores("kv1")
+    old, seen = world.stores["kv1"], []
+    while not any(world.stores[name].leads(1) for name in ("kv2", "kv3")):
+        world.run(SECOND // 10)
+        assert world.loop.now() < 60 * SECOND
+    world.ts += 10
+    new = next(name for name in ("kv2", "kv3") if world.stores[name].leads(1))
+    context = RegionContext(1, WHOLE.epoch)
+    lock = Prewrite((Mutation("put", b"a", b"new"),), b"a", world.ts, 3000)
+    assert world.ask(new, StoreRequest(context, lock)) == Done()
+    assert world.ask(new, StoreRequest(context, Commit((b"a",), world.ts, world.ts + 1))) == Done()
+    old.handle("client", StoreRequest(context, Get(b"a", world.ts + 2)), seen.append)
+    return [answer for answer in seen if isinstance(answer, GetResult)]
+
+
+def test_a_lease_that_trusts_wall_clocks_gives_stale_reads():
+    assert stale_value_of_a_deposed_leader([]) == []
+    assert stale_value_of_a_deposed_leader([WALL_CLOCK_LEASE]) == [GetResult(b"old")]
+
+
+def value_after_two_kills(bugs):
+    world = World(bugs=bugs)
+    world.run(6 * SECOND)
+    world.cut("kv3")
+    world.put(b"a", b"1")
+    world.stores["kv1"].kill()
+    world.stores["kv2"].kill()
+    world.stores["kv1"].start()
+    world.stores["kv2"].start()
+    world.run(40 * SECOND)
+    return world.get(b"a")
+
+
+def test_a_log_that_is_not_synced_loses_what_was_acknowledged():
+    assert value_after_two_kills([]) == b"1"
+    assert value_after_two_kills([UNSYNCED_LOG]) is None
+
+
+def acknowledged_and_kept(bugs):
+    world = World(bugs=bugs)
+    world.cut_from_stores("kv1")
+    world.run(5 * SECOND)
+    lock = StoreRequest(RegionContext(1, WHOLE.epoch), Prewrite((Mutation("put", b"a", b"1"),), b"a", 10, 3000))
+    acknowledged = []
+    world.stores["kv1"].handle("client", lock, acknowledged.append)
+    world.run(30 * SECOND)
+    world.mend_to_stores("kv1")
+    world.run(30 * SECOND)
+    return acknowledged[0], b"a" in world.stores[world.leader(1)].peer(1).machine.data.lock
+
+
+def test_a_minority_leader_acknowledges_what_is_lost():
+    assert acknowledged_and_kept([]) == (StaleCommand(), False)
+    assert acknowledged_and_kept([MINORITY_LEADER]) == (Done(), False)
 
 
 # Latches.
