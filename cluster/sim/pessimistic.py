@@ -117,6 +117,8 @@ class PessimisticLocks:
 
     def _beat(self) -> None:
         """Raise the TTL of the primary lock. Once it is gone there is nothing to keep, as the prewrite will find."""
+        if self._context.closed:
+            return
         assert self._primary is not None
         command = wire.TxnHeartBeat(self._primary, self._start_ts, self.ttl_ms())
         self._context.in_background(self._context.sender.send, self._primary, command, self._context.budget())

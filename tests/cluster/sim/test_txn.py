@@ -286,6 +286,19 @@ def test_the_locks_of_a_client_that_vanished_are_rolled_back_once_their_ttl_is_o
     simulated(main)
 
 
+def test_a_client_that_is_closed_in_the_middle_of_a_transaction_lets_its_locks_expire(simulated):
+    async def main(cluster):
+        gone, other = cluster.store("client-0"), cluster.store("client-1")
+        await (await gone.begin("pessimistic")).lock_keys([b"a", b"z"])
+        await cluster.clock.sleep_until(cluster.clock.now() + 10 * SECOND)
+        await gone.close()
+        began = cluster.clock.now()
+        await write(other, {b"a": b"1", b"z": b"1"}, "pessimistic")
+        assert SECOND < cluster.clock.now() - began < 4 * SECOND
+
+    simulated(main)
+
+
 def test_the_secondaries_of_a_client_that_vanished_after_the_primary_are_committed_by_who_meets_them(simulated):
     async def main(cluster):
         store = cluster.store("client-0")
