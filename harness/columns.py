@@ -144,7 +144,7 @@ class ChunkBuilder:
         """
         fields, rows = encoded
         process = op.process if isinstance(op.process, int) else NEMESIS_CODE
-        f_code = self._f_codes.setdefault(op.f, len(self._f_codes))
+        f_code = self._f_codes.get(op.f, len(self._f_codes))
         count = len(rows) // self._width if self._width else 0
         core_at, at, row_at = len(self._core), len(self._fields), len(self._rows)
         try:
@@ -157,6 +157,7 @@ class ChunkBuilder:
             del self._rows[row_at:]
             what = "a number is beyond 64 bits" if isinstance(error, OverflowError) else str(error)
             raise ValueError(what) from None
+        self._f_codes[op.f] = f_code
         self.text += line
         self.ops += 1
 

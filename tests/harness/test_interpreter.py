@@ -387,9 +387,7 @@ def test_the_simulation_of_generators_tells_the_truth(seed, concurrency):
                         gen.stagger(gen.mix(gen.repeat("a"), gen.limit(gen.repeat("b"), 9)), 30 * MILLISECOND), SECOND
                     )
                 ),
-                gen.on_nemesis(
-                    gen.at_times([(n * 100 * MILLISECOND, Op(0, 0, NEMESIS, INFO, "f")) for n in (1, 2, 7)])
-                ),
+                gen.on_nemesis(gen.at_times(faults)),
             ),
             gen.clients(gen.each_process(lambda: gen.limit(gen.until_ok(gen.repeat("final")), 5))),
         )
