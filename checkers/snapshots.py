@@ -96,7 +96,7 @@ def _along_accounts(facts: BankFacts, own: NDArray[np.int64]) -> tuple[NDArray[n
         times = own[begin:end]
         before[begin:end] = begin + _place_of_maximum(times)
         ahead = np.where(times == _UNKNOWN, _NEVER, times)[::-1]
-        after[begin:end] = end - 1 - _place_of_maximum(-ahead)
+        after[begin:end] = (end - 1 - _place_of_maximum(-ahead))[::-1]
     return before, after
 
 

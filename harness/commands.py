@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from reports.summary import print_json, print_text
 
 from cluster.sim.bugs import BUGS
 from harness import doctor as examination
@@ -26,6 +25,8 @@ from harness.spec import RunSpec
 from nemesis.registry import NEMESES, expand
 from reports.console import LiveLine
 from reports.html import write_report
+from reports.overview import overview
+from reports.verdict_text import summary_json, summary_text
 
 
 def run(**given: Any) -> ExitCode:
@@ -36,7 +37,7 @@ def run(**given: Any) -> ExitCode:
         _say(f"left out {kind}: {reason}")
     if given["dry_run"]:
         return _dry_run(plan, form)
-    return _carry_out(plan, form)
+    return _carry_out(plan, form).code
 
 
 def resolve(given: dict[str, Any]) -> tuple[RunSpec, str]:
@@ -55,7 +56,7 @@ def resolve(given: dict[str, Any]) -> tuple[RunSpec, str]:
     return spec, options["format"]
 
 
-def _dry_run(plan: Plan, form: str) -> ExitCode:
+def _dry_run(plan: Plan, form: str | None) -> ExitCode:
     if form == "json":
         _print(msgspec.json.encode(plan.schedule).decode())
     else:
@@ -64,17 +65,14 @@ def _dry_run(plan: Plan, form: str) -> ExitCode:
     return ExitCode.VALID
 
 
-def _carry_out(plan: Plan, form: str) -> ExitCode:
+def _carry_out(plan: Plan, form: str | None) -> Finished:
     _say(plan.spec.command_line())
-    line = LiveLine(time_limit_ns=plan.spec.time_limit_ns)
-    try:
-        finished = run_plan(plan, observe=line.observe, say=_say)
-    finally:
-        line.close()
+    with LiveLine(plan.spec.time_limit_ns) as line:
+        finished = run_plan(plan, observe=line.observe, say=line.say)
     if finished.failure:
         _say(finished.failure)
-    _print_results(finished.results, finished.folder, form)
-    return finished.code
+    _print_results(finished.results, finished.history, form, finished.folder)
+    return finished
 
 
 def check(target: str, workload: str | None, workload_opts: Sequence[str], form: str | None) -> ExitCode:
@@ -88,14 +86,13 @@ def check(target: str, workload: str | None, workload_opts: Sequence[str], form:
             raise UsageError(
                 "a run folder says itself which workload it holds; take --workload and --workload-opt away"
             )
-        results, _ = judge_run(folder, interrupted=_was_interrupted(folder))
-        _print_results(results, folder, form or "text")
-        # Judging was not interrupted, whatever the run was.
+        results, history = judge_run(folder, interrupted=_was_interrupted(folder))
+        _print_results(results, history, form, folder)
         return ExitCode(results.exit_code)
     name = workload or "bank"
     options = workload_options(name, parse_workload_options(workload_opts))
-    results, _ = judge_file(path, name, options)
-    _print_results(results, None, form or "text")
+    results, history = judge_file(path, name, options)
+    _print_results(results, history, form)
     return ExitCode(results.exit_code)
 
 
@@ -127,13 +124,7 @@ def replay(target: str, out: str | None, form: str | None) -> ExitCode:
     before = RunFolder.open(Path(target))
     spec = msgspec.structs.replace(read_spec(before), out=out or str(before.path.parent.parent))
     plan = plan_run(spec)
-    _say(spec.command_line())
-    line = LiveLine(time_limit_ns=spec.time_limit_ns)
-    try:
-        finished = run_plan(plan, observe=line.observe, say=_say)
-    finally:
-        line.close()
-    _print_results(finished.results, finished.folder, form or "text")
+    finished = _carry_out(plan, form)
     return worst_code([finished.code, _compare(before, finished, spec)])
 
 
@@ -201,8 +192,14 @@ def needs_hard_exit() -> bool:
     return "tikv_client" in sys.modules
 
 
-def _print_results(results: Results, folder: RunFolder | None, form: str) -> None:
-    (print_json if form == "json" else print_text)(results, folder, _print)
+def _print_results(results: Results, history: History, form: str | None, folder: RunFolder | None = None) -> None:
+    run = folder.path if folder else None
+    report = folder.report if folder and folder.report.exists() else None
+    if form == "json":
+        _print(summary_json(results, report=report, run=run).rstrip("\n"))
+        return
+    again = read_spec(folder).command_line() if folder else ""
+    _print(summary_text(results, overview(history), report=report, run=run, replay=again).rstrip("\n"))
 
 
 def _print(text: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from checkers.coverage import CoverageChecker
-from checkers.run_checks import run_checks
 
+from checkers.coverage import Coverage
+from checkers.run_checks import merge, run_checks
 from harness.exit_codes import UsageError
 from harness.history import History
 from harness.protocols import CheckContext
@@ -39,9 +39,10 @@ def judge(
     """
     cls = workload_class(workload)
     kinds = [f.removeprefix("start-") for f in history.f_names]
-    coverage = CoverageChecker(cls.MINIMUMS, {name: NEMESES[name].kinds for name in nemeses})
+    coverage = Coverage(**cls.MINIMUMS, faults={name: NEMESES[name].kinds for name in nemeses})
     checkers = [*cls(options, run_id="check").checkers(), coverage]
-    valid, verdicts = run_checks(checkers, history, CheckContext(options, cls.claim))
+    verdicts = run_checks(checkers, history, CheckContext(options, cls.claim))
+    valid = merge(verdicts)
     return Results(
         stage="judged",
         valid=valid,

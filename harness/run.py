@@ -53,12 +53,14 @@ class Finished(msgspec.Struct):
     """A run that has ended.
 
     Attributes:
+        history: its ``harness.history.History``.
         code: its exit code.
         failure: what ended it before its time, in one sentence.
     """
 
     folder: RunFolder
     results: Results
+    history: Any
     code: ExitCode
     failure: str = ""
 
@@ -102,9 +104,9 @@ def run(plan: Plan, *, observe: Callable[[Op], None], say: Callable[[str], None]
     results, history = judge_run(folder, interrupted=interrupted and failure is None)
     write_report(folder, history)
     if failure is None:
-        return Finished(folder, results, ExitCode(results.exit_code))
+        return Finished(folder, results, history, ExitCode(results.exit_code))
     code = worst_code([code_of(results.valid), getattr(failure, "code", ExitCode.INTERNAL)])
-    return Finished(folder, results, code, _sentence(failure))
+    return Finished(folder, results, history, code, _sentence(failure))
 
 
 def _record(plan: Plan, folder: RunFolder, observe: Callable[[Op], None]) -> tuple[Outcome | None, Exception | None]:
