@@ -25,10 +25,11 @@ from harness.spec import RunSpec
 from harness.verdict import Anomaly, Edge
 from reports.balances import Balances, balances
 from reports.cycle_drawing import draw_cycle, edge_number
+from reports.fault_words import measured, planned
 from reports.op_words import OpView, views
 from reports.overview import FAIL, INFO, Completions, Fault, Overview, completions, overview
 from reports.plots import balance_figure, performance_figure
-from reports.text import count, duration, instant, shown
+from reports.text import count, duration, instant, listed, shown
 from reports.timeline import draw_timeline, window_around
 from reports.words import CLAIMS, anomaly_words, headline, lead, ruled_out, split_explanation, totals
 
@@ -124,7 +125,9 @@ def _environment() -> jinja2.Environment:
         finalize=lambda value: value if isinstance(value, Markup | jinja2.Undefined) else shown(value, _TEXT),
     )
     environment.filters["brief"] = lambda value: shown(value, _BRIEF)
-    environment.globals.update(duration=duration, totals=totals, when=_when)
+    environment.globals.update(
+        duration=duration, listed=listed, measured=measured, planned=planned, totals=totals, when=_when
+    )
     return environment
 
 

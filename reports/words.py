@@ -40,6 +40,14 @@ _ANOMALIES = {
     "G1b": ("Intermediate read (G1b)", "A transaction read a version that was not the last of its writer."),
     "G1c": ("Circular information flow (G1c)", "Transactions read from each other in a circle."),
     "G-single": ("Read skew (G-single)", "A transaction saw one part of another's effects and missed the other part."),
+    "G-single-realtime": (
+        "Stale read (G-single-realtime)",
+        "A transaction missed a write that had been committed before it began.",
+    ),
+    "G-single-process": (
+        "Session read backwards (G-single-process)",
+        "A process missed a write that it had already seen, or made itself.",
+    ),
     "G-nonadjacent": (
         "G-nonadjacent",
         "Transactions missed each other's writes in a circle, never two of them in a row.",
@@ -47,21 +55,15 @@ _ANOMALIES = {
     "G2-item": ("Anti-dependency cycle (G2-item)", "Transactions missed each other's writes in a circle."),
 }
 _ORDERS = {
-    "realtime": "in real time: something that had finished came after what began later",
-    "process": "within a process: it did not see what it had done itself",
+    "realtime": "against an order that was visible from outside: one had ended before the other began",
+    "process": "against the order in which one process did things",
 }
-_SINGLE_REALTIME = (
-    "Stale read (G-single-realtime)",
-    "A transaction missed a write that had been committed before it began.",
-)
 _NAME = 60  # characters of a name that is not known here
 _VERDICTS = {True: "Valid: no anomaly found", False: "Anomaly found", "unknown": "Unknown"}
 
 
 def anomaly_words(name: str) -> tuple[str, str]:
     """A heading and a sentence for an anomaly; its own name, and nothing more, for one that is not known here."""
-    if name == "G-single-realtime":
-        return _SINGLE_REALTIME
     if name in _ANOMALIES:
         return _ANOMALIES[name]
     base, _, order = name.rpartition("-")
