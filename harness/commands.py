@@ -47,7 +47,7 @@ def resolve(given: dict[str, Any]) -> tuple[RunSpec, str]:
         UsageError: an option is wrong.
     """
     config = load_config(given["config"], Path.cwd())
-    options = merge(given, config)
+    options = merge({**given, "format": given["form"]}, config)
     check_cluster(options["cluster"])
     check_bug(options["bug"])
     own = {**config.get(WORKLOAD_TABLE, {}), **parse_workload_options(given["workload_opts"])}
