@@ -43,21 +43,17 @@ class RegionTable:
     def heartbeat(self, region: Region, leader: str, term: int) -> bool:
         """Learn that ``leader`` leads the region; False: that is older than what is known, and changes nothing."""
         known = self._by_id.get(region.id)
+        if known is not None and term < known.term:
+            return False
         entry = _Entry(RegionInfo(region, leader), region, term)
         if known is not None and known.region == region:
-            if term < known.term:
-                return False
             self._by_id[region.id] = self._by_start[region.start] = entry
             return True
-        overlapping = self._overlapping(region)
-        if (known is not None and _older(region, term, known)) or any(
-            other.region.epoch.version > region.epoch.version for other in overlapping
-        ):
+        overlapping = self._overlapping(region)  # with itself as it was
+        if any(other.region.epoch.version > region.epoch.version for other in overlapping):
             return False
         for other in overlapping:
             self._remove(other)
-        if known is not None and known.region.id in self._by_id:
-            self._remove(known)
         self._insert(entry)
         return True
 
@@ -76,8 +72,3 @@ class RegionTable:
         del self._by_id[entry.region.id]
         del self._by_start[entry.region.start]
         del self._starts[bisect_left(self._starts, entry.region.start)]
-
-
-def _older(region: Region, term: int, known: _Entry) -> bool:
-    ours, theirs = region.epoch, known.region.epoch
-    return term < known.term or ours.version < theirs.version or ours.conf_ver < theirs.conf_ver

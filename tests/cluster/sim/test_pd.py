@@ -130,7 +130,10 @@ def test_the_log_is_compacted_and_a_member_that_missed_it_catches_up() -> None:
     late.kill()
     for _ in range(200):
         pd.ask(leader.name, AskSplit(4))
-    pd.run(2 * SECOND)
+    pd.run(2500 * MILLISECOND)
+    late.start()
+    pd.run(SECOND)
+    late.kill()  # what came as a snapshot is on its disk
     late.start()
     pd.run(3 * SECOND)
     leader.transfer_leader(late.name)

@@ -182,7 +182,7 @@ class Pd:
 
 def test_timestamps_grow_in_real_time_under_every_fault_and_service_comes_back() -> None:
     served, leaders = 0, 0
-    for seed in range(30):
+    for seed in range(20):
         pd = Pd(seed)
         pd.torment(8)
         before = pd.answers
@@ -191,8 +191,8 @@ def test_timestamps_grow_in_real_time_under_every_fault_and_service_comes_back()
         assert pd.answers > before + 300, seed
         served += pd.answers
         leaders += len(pd.leaders)
-    assert served > 30 * 1500
-    assert leaders > 30 * 1.5
+    assert served > 20 * 1500
+    assert leaders > 20 * 1.5
 
 
 def test_a_new_leader_that_trusts_its_own_clock_falls_back() -> None:
