@@ -6,6 +6,7 @@ could not be undone stays in the ledger and is tried again by ``heal_all``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -20,9 +21,11 @@ from nemesis.fault import InstantFault, LastingFault, NotApplicable, Scene, Worl
 from nemesis.ledger import Holding, Ledger
 from nemesis.registry import FAULTS
 from nemesis.schedule import Schedule
+from nemesis.timetable import Timetable
 
 HEAL_ALL: Final = "heal-all"
 HEAL_ATTEMPTS: Final = 3
+STRIKE_S: Final = 3.0  # for an instant fault to come about; others are waiting for their turn
 
 
 class FaultJournal(Protocol):
@@ -81,7 +84,7 @@ class NemesisClient:
 
     def generator(self) -> Generator:
         """The operations of the main phase, at their times from when it is first asked."""
-        return at_times(self._schedule.operations())
+        return Timetable(self._schedule)
 
     def healing(self) -> Generator:
         """The one operation that ends the fault phase."""
@@ -165,7 +168,8 @@ class NemesisClient:
         return evidence
 
     async def _strike(self, fault: InstantFault, value: Mapping[str, Any]) -> tuple[list[str], Evidence]:
-        return await fault.strike(dict(value), self._scene())
+        async with asyncio.timeout(STRIKE_S):
+            return await fault.strike(dict(value), self._scene())
 
     def _scene(self) -> Scene:
         holdings = reversed(self.in_force())

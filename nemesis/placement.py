@@ -22,8 +22,8 @@ class PdTransfer(InstantFault):
 
     async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:  # noqa: ARG002
         """Ask for it."""
-        before = scene.faults.pd_leader()
-        return _named(before), await scene.faults.transfer_pd_leader()
+        targets = _leader(scene.faults.pd_leader(), "PD")
+        return targets, await scene.faults.transfer_pd_leader()
 
 
 class LeaderTransfer(InstantFault):
@@ -44,8 +44,8 @@ class LeaderTransfer(InstantFault):
     async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
         """Ask for it."""
         key = scene.keys[plan["key"]]
-        before = scene.faults.region_leader(key)
-        return _named(before), await scene.faults.transfer_region_leader(key)
+        targets = _leader(scene.faults.region_leader(key), "the region")
+        return targets, await scene.faults.transfer_region_leader(key)
 
 
 class Split(InstantFault):
@@ -69,13 +69,15 @@ class Split(InstantFault):
         for number in range(plan["key"], plan["key"] + count):
             if number % count not in scene.boundaries:
                 key = scene.keys[number % count]
-                leader = scene.faults.region_leader(key)
+                targets = _leader(scene.faults.region_leader(key), "the region")
                 evidence = await scene.faults.split_region(key)
                 if evidence.verified:
                     scene.boundaries.add(number % count)
-                return _named(leader), evidence
+                return targets, evidence
         raise NotApplicable("regions begin at all keys already")
 
 
-def _named(node: str | None) -> list[str]:
-    return [] if node is None else [node]
+def _leader(node: str | None, of: str) -> list[str]:
+    if node is None:
+        raise NotApplicable(f"{of} has no leader just now")
+    return [node]

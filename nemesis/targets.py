@@ -96,5 +96,5 @@ def words(plan: Plan) -> str:
     if plan["on"] == REGION_LEADER:
         return f"the leader of key {plan['key']}'s region (else {named})"
     if plan["on"] == ISOLATED:
-        return f"the store that is cut off, or the leader of key {plan['key']}'s region (else {named})"
+        return f"the cut-off store, or the leader of key {plan['key']}'s region (else {named})"
     return named if plan["on"] == ONE else f"{plan['on']}: {named}"

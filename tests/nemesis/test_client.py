@@ -69,9 +69,9 @@ def test_a_cut_off_store_can_be_aimed_at(bare, nemesis):
     assert bare.run(nemesis.invoke(skew)).value["targets"] == ["kv3"]
 
 
-def test_a_transfer_that_did_not_come_about_is_an_error(bare, nemesis):
+def test_a_transfer_without_a_leader_is_an_error(bare, nemesis):
     done = bare.run(nemesis.invoke(op("pd-transfer", id=1)))
-    assert done.error == "it did not come about"
+    assert done.error == "PD has no leader just now"
     assert done.value["evidence"]["verified"] is False
 
 
