@@ -81,7 +81,7 @@ class TotalBalance:
         order = list(dict.fromkeys([0, worst, len(at) - 1, *range(min(len(at), SHOWN_OF_EACH))]))
         texts = [
             f"a read saw {int(sums[place])} in all {self._accounts} accounts together, "
-            f"{int(sums[place]) - self._total:+d} against the total of {self._total} (index {int(at[place])}, process {int(history.process[at[place]])})."
+            f"{int(sums[place]) - self._total:+d} against the total of {self._total} (index {int(at[place])})."
             for place in order
         ]
         ordered = np.concatenate((at[order], np.delete(at, order)))

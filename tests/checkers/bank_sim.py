@@ -209,7 +209,7 @@ def _complete(fact, others):
                 fact.writes[record[0]] = (record[0], None, record[2] - 1, fact.id, None)
 
 
-def _some_order(todo, first_balances):
+def _some_order(todo, first_balances):  # noqa: C901 (one search, told in one piece)
     def matches(record, state):
         account, balance, version, writer, previous = record
         now = state.get(account, (account, first_balances.get(account), 0, 0, -1))

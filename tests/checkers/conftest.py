@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from checkers.bank_columns import BANK_ENCODER
 from checkers.strict_serializability import StrictSerializability
 from harness.history import History

@@ -1,8 +1,8 @@
-"""Bank-shaped histories of the corpus, whose verdicts others decided (tests/corpus/elle-verdicts/README.md).
+"""Bank-shaped histories of the corpus with verdicts by others (tests/corpus/elle-verdicts/README.md).
 
-Their values are bare version ids. Where every write follows a read of the same key in its transaction, the versions that
-the bank's own records carry can be told from that; a history in which the write of an operation with unknown reads was seen
-and could replace several versions is left out.
+Their values are bare version ids. Where every write follows a read of the same key in its transaction, the versions
+that the bank's own records carry can be told from that; a history in which the write of an operation with unknown
+reads was seen and could replace several versions is left out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from checkers.bank_columns import BANK_ENCODER
 from checkers.strict_serializability import StrictSerializability
 from harness.history import History
@@ -41,7 +42,7 @@ class Untold(Exception):
 
 
 def translate(line):
-    ops, running = [], {}
+    running = {}
     writer, parent = {}, {}  # of (key, value)
     numbers, pending = {}, {}
     for op in line["history"]:
@@ -71,9 +72,7 @@ def translate(line):
                 parent[key, value] = reads[key]
     _place(pending, parent)
     _refuse_circles(parent)
-    for op in line["history"]:
-        ops.append(_entry(op, numbers, writer, parent))
-    return ops
+    return [_entry(op, numbers, writer, parent) for op in line["history"]]
 
 
 def _place(pending, parent):

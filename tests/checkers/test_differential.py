@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from checkers.bank_columns import BANK_ENCODER
 from checkers.strict_serializability import StrictSerializability
 from harness.history import History
 from harness.protocols import CheckContext
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.checkers.bank_sim import Chaos, explainable
 
 SEEDS = st.integers(0, 2**32)
