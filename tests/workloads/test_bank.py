@@ -145,7 +145,7 @@ def run_bank(seed: int, names: list[str], limit_s: int = 30) -> tuple[SimCluster
         await cluster.start(workload.split_keys())
         await workload.setup(cluster.store("setup"))
         work = time_limit(stagger(clients(workload.generator()), SECOND // 50), limit)
-        faults = time_limit(on_nemesis(nemesis.generator()), limit)
+        faults = on_nemesis(nemesis.generator())
         await interpret(
             clock=cluster.clock,
             generator=phases(any_of(work, faults), on_nemesis(nemesis.healing()), clients(workload.final_generator())),
