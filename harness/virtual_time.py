@@ -9,7 +9,9 @@ alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -51,6 +53,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._sequence = 0
         self._heap: list[tuple[int, int, Timer]] = []
         self._ready: deque[asyncio.Handle] = deque()
+        # In the order in which they began, unlike asyncio's own set of them, whose order is that of addresses.
+        self._tasks: weakref.WeakValueDictionary[int, asyncio.Task[Any]] = weakref.WeakValueDictionary()
+        self._tasks_begun = 0
         self._failure: BaseException | None = None
         self._running = False
         self._closed = False
@@ -88,7 +93,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     # Running.
 
     def run_until_complete(self, future: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Run until ``future`` is done; then cancel what is left and let it finish.
+        """Run until ``future`` is done; then cancel what is left and let it finish, after an error too.
 
         Raises:
             RuntimeError: nothing is left that could ever happen, yet the future is not done.
@@ -99,7 +104,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(self)
         self._running = True
         try:
-            self._run_until(main)
+            try:
+                self._run_until(main)
+            except BaseException:
+                with contextlib.suppress(Exception):  # the first error is the one to tell
+                    self._cancel_the_rest()
+                raise
             self._cancel_the_rest()
             return main.result()
         finally:
@@ -116,7 +126,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     handle._run()
             if self._failure is not None:
                 failure, self._failure = self._failure, None
-                main.cancel()
                 raise failure
             if main.done():
                 return
@@ -128,7 +137,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 fn(*timer.args)
 
     def _cancel_the_rest(self) -> None:
-        tasks = [task for task in asyncio.all_tasks(self) if not task.done()]
+        tasks = [task for task in list(self._tasks.values()) if not task.done()]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -175,7 +184,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> asyncio.Task[Any]:
         """See asyncio."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks_begun += 1
+        self._tasks[self._tasks_begun] = task
+        return task
 
     def is_running(self) -> bool:
         """See asyncio."""
