@@ -53,7 +53,7 @@ class TotalBalance:
         told = corrupt[totals.at]
         complete = (known == self._accounts) & (totals.count == known) & ~told
         wrong = complete & (totals.sum != self._total)
-        details = self._totals(totals, complete, wrong, history, report)
+        details = self._totals(totals, complete, wrong, report)
 
         missing = (known < self._accounts) & ~told
         report("missing-account", totals.at[missing], self._missing(history, totals.at[missing]))
@@ -67,7 +67,7 @@ class TotalBalance:
         anomalies.sort(key=lambda anomaly: rank(anomaly.name))
         return Verdict(self.name, valid=not counts, anomalies=anomalies, counts=counts, details=details)
 
-    def _totals(self, totals: _Totals, complete: Any, wrong: Any, history: Any, report: Any) -> dict[str, Any]:
+    def _totals(self, totals: _Totals, complete: Any, wrong: Any, report: Any) -> dict[str, Any]:
         at, sums = totals.at[wrong], totals.sum[wrong]
         details: dict[str, Any] = {
             "expected_total": self._total,

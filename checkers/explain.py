@@ -15,6 +15,10 @@ from harness.verdict import Anomaly, Edge
 
 Step = tuple[int, int, str]  # source, target, label; of transactions
 
+PATH: Final = "path"  # label of an edge that stands for many, in a cycle too long to be told whole
+_TOLD_WHOLE: Final = 40  # edges
+_TOLD_AT_EACH_END: Final = 8
+
 _WHAT: Final = {
     "G0": "writes were installed in a circle",
     "G1c": "information flowed in a circle",
@@ -58,22 +62,37 @@ def explain_cycle(
         narrator: what the transactions did.
     """
     invocation, _ = entries
+    members = len({source for source, _, _ in steps})
+    left_out = 0
+    if len(steps) > _TOLD_WHOLE:
+        left_out = len(steps) - 2 * _TOLD_AT_EACH_END
+        steps = _shortened(steps)
     edges = []
     for source, target, label in steps:
-        if label in ("process", "realtime"):
+        if label == PATH:
+            why = f"{left_out} further dependencies lead from {narrator.name(source)} to {narrator.name(target)}."
+        elif label in ("process", "realtime"):
             why = _order(source, target, label, history, entries, narrator)
         else:
             why = narrator.dependency(source, target, label)
         edges.append(Edge(int(invocation[source]), int(invocation[target]), label, why))
-    members = list(dict.fromkeys(source for source, _, _ in steps))
-    who = "; ".join(narrator.describe(txn) for txn in members)
+    told = list(dict.fromkeys(source for source, _, _ in steps))
+    who = "; ".join(narrator.describe(txn) for txn in told)
     base = name.removesuffix("-process").removesuffix("-realtime")
     sentences = [
-        f"{name}: {_WHAT.get(base, 'a cycle')}, among {len(members)} transactions: {who}.",
+        f"{name}: {_WHAT.get(base, 'a cycle')}, among {members} transactions: {who}.",
         *(edge.why for edge in edges),
         _conclusion([narrator.name(source) for source, _, _ in steps]),
     ]
-    return Anomaly(name, [int(invocation[txn]) for txn in members], " ".join(sentences), edges, rules_out(name))
+    return Anomaly(name, [int(invocation[txn]) for txn in told], " ".join(sentences), edges, rules_out(name))
+
+
+def _shortened(steps: Sequence[Step]) -> list[Step]:
+    """The steps around what matters most, the rest as one: what is not a plain flow of data comes first."""
+    first = next((at for at, step in enumerate(steps) if step[2] not in ("ww", "wr")), 0)
+    turned = [*steps[first:], *steps[:first]]
+    head, tail = turned[:_TOLD_AT_EACH_END], turned[-_TOLD_AT_EACH_END:]
+    return [*head, (head[-1][1], tail[0][0], PATH), *tail]
 
 
 def _order(  # noqa: PLR0917 (an edge and where to look)

@@ -300,3 +300,26 @@ def test_a_component_of_thirty_thousand_transactions(bank):
     assert verdict.details["largest_component"] == last + 1
     assert list(verdict.counts) == ["G1c-realtime"]
     assert len(verdict.anomalies[0].cycle) == 2
+
+
+def test_a_long_cycle_is_told_in_short(bank):
+    """A chain over 300 accounts, each transfer on top of the one before; a read saw its end and not its beginning."""
+    n = 300
+    bank.begin(1, n + 1)
+    state = {account: [account, 100, 0, 0, -1] for account in range(n + 1)}
+    start = list(state[0])
+    for number in range(1, n + 1):
+        bank.begin(number + 1, number, [number - 1, number])
+    for number in range(1, n + 1):
+        reads = [state[number - 1], state[number]]
+        bank.end(number + 1, read=reads, write=follow(number, reads))
+        state |= {record[0]: record for record in follow(number, reads)}
+    bank.end(1, read=[start, state[n]])
+    verdict = bank.judge()
+    anomaly = only(verdict, "G-single")
+    assert verdict.details["largest_component"] == n + 1
+    assert len(anomaly.explanation) < 10_000
+    assert [edge.label for edge in anomaly.cycle].count("path") == 1
+    assert anomaly.cycle[0].label == "rw"
+    for edge, following in zip(anomaly.cycle, [*anomaly.cycle[1:], *anomaly.cycle[:1]], strict=True):
+        assert edge.target == following.source
