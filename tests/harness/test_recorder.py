@@ -112,6 +112,7 @@ def test_what_cannot_be_recorded_leaves_no_trace(tmp_path, encoder, make_ops, va
             recorder.record(op)
     history = History.load(tmp_path, encoder)
     assert list(history.ops()) == [op.replace(index=index) for index, op in enumerate(ops)]
+    assert sum(chunk.header.ops for chunk in read_chunks(tmp_path / "columns.bin", encoder)) == len(ops)
     assert_same(history, without_columns(tmp_path, encoder))
 
 
