@@ -2,62 +2,48 @@
 
 The idea is Jepsen's: a generator is asked for an operation, told of what happened, and never waits or reads a clock, so
 that any of them can be simulated without a cluster (``harness.generator_simulation``). Ours hold their state.
-
-One rule keeps that simple. What ``next`` returns with a time that is not in the future is taken: whoever got it must do
-it. What it returns with a time in the future (``later``) only says when to ask again.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
+from harness.generator_base import Answer, Source, Wrapper, fill, is_taken, later
 from harness.op import INFO, INVOKE, NEMESIS, OK, Op
 from harness.protocols import PENDING, Context, Generator, Pending
 from harness.rng import Stream
 
-Answer = Op | Pending | None
-
-
-# For those who write generators.
-
-
-def fill(ctx: Context, f: str, value: Any = None) -> Op | Pending:
-    """Make the invocation of ``f`` by the first free process, or PENDING if there is none.
-
-    The nemesis is chosen only where the context holds nothing else (see ``on_nemesis``).
-    """
-    if len(ctx.processes) == 1 and NEMESIS in ctx.processes:
-        return Op(0, ctx.time, NEMESIS, INFO, f, value) if ctx.free else PENDING
-    for thread in ctx.free:
-        if thread != NEMESIS:
-            return Op(0, ctx.time, ctx.processes[thread], INVOKE, f, value)
-    return PENDING
-
-
-def later(ctx: Context, when: int) -> Op:
-    """Answer that nothing is to be done before ``when`` (nanoseconds, in the future)."""
-    return Op(0, max(when, ctx.time + 1), NEMESIS, INFO, "later")
-
-
-def is_taken(answer: Answer, ctx: Context) -> TypeGuard[Op]:
-    """Whether it is an operation to do now; else nothing was consumed."""
-    return isinstance(answer, Op) and answer.time <= ctx.time
-
+__all__ = [
+    "any_of",
+    "at_times",
+    "clients",
+    "each",
+    "each_process",
+    "fill",
+    "is_taken",
+    "later",
+    "limit",
+    "mix",
+    "on_nemesis",
+    "phases",
+    "repeat",
+    "sequence",
+    "stagger",
+    "time_limit",
+    "until_ok",
+]
 
 # Sources.
 
 
-class _Each:
+class _Each(Source):
     def __init__(self, make: Callable[[Context], Answer]) -> None:
         self._make = make
 
     def next(self, ctx: Context) -> Answer:
         return self._make(ctx)
-
-    def update(self, op: Op) -> None:
-        pass
 
 
 def each(make: Callable[[Context], Answer]) -> Generator:
@@ -70,7 +56,7 @@ def repeat(f: str, value: Any = None) -> Generator:
     return _Each(lambda ctx: fill(ctx, f, value))
 
 
-class _AtTimes:
+class _AtTimes(Source):
     def __init__(self, schedule: Sequence[tuple[int, Op]]) -> None:
         self._left = deque(sorted(schedule, key=lambda entry: entry[0]))
         self._start: int | None = None
@@ -90,9 +76,6 @@ class _AtTimes:
                 return op.replace(time=ctx.time, process=process, type=INFO if process == NEMESIS else INVOKE)
         return PENDING
 
-    def update(self, op: Op) -> None:
-        pass
-
 
 def at_times(schedule: Sequence[tuple[int, Op]]) -> Generator:
     """Give operations at fixed times, in nanoseconds since this generator was first asked.
@@ -106,17 +89,7 @@ def at_times(schedule: Sequence[tuple[int, Op]]) -> Generator:
 # Combinators over one generator.
 
 
-class _Wrapper:
-    """Passes on what happens to the generator within."""
-
-    def __init__(self, inner: Generator) -> None:
-        self.inner = inner
-
-    def update(self, op: Op) -> None:
-        self.inner.update(op)
-
-
-class _Limit(_Wrapper):
+class _Limit(Wrapper):
     def __init__(self, inner: Generator, count: int) -> None:
         super().__init__(inner)
         self._left = count
@@ -135,7 +108,7 @@ def limit(generator: Generator, count: int) -> Generator:
     return _Limit(generator, count)
 
 
-class _TimeLimit(_Wrapper):
+class _TimeLimit(Wrapper):
     def __init__(self, inner: Generator, duration: int) -> None:
         super().__init__(inner)
         self._duration = duration
@@ -158,7 +131,7 @@ def time_limit(generator: Generator, duration: int) -> Generator:
     return _TimeLimit(generator, duration)
 
 
-class _Stagger(_Wrapper):
+class _Stagger(Wrapper):
     def __init__(self, inner: Generator, interval: int, name: str) -> None:
         super().__init__(inner)
         self._interval = interval
@@ -188,7 +161,7 @@ def stagger(generator: Generator, interval: int, name: str = "stagger") -> Gener
     return _Stagger(generator, interval, name)
 
 
-class _UntilOk(_Wrapper):
+class _UntilOk(Wrapper):
     def __init__(self, inner: Generator) -> None:
         super().__init__(inner)
         self._open: set[int | str] = set()
@@ -214,7 +187,7 @@ def until_ok(generator: Generator) -> Generator:
     return _UntilOk(generator)
 
 
-class _OnThreads(_Wrapper):
+class _OnThreads(Wrapper):
     def __init__(self, inner: Generator, *, nemesis: bool) -> None:
         super().__init__(inner)
         self._nemesis = nemesis
@@ -324,12 +297,9 @@ def sequence(*generators: Generator) -> Generator:
     return _Sequence(generators)
 
 
-class _Synchronize:
+class _Synchronize(Source):
     def next(self, ctx: Context) -> Answer:
         return None if len(ctx.free) == len(ctx.processes) else PENDING
-
-    def update(self, op: Op) -> None:
-        pass
 
 
 def phases(*generators: Generator) -> Generator:
