@@ -86,8 +86,8 @@ class TwoPhaseCommit:
             locks: list[wire.Locked] = []
             for share, answer in await context.sender.send_by_region(keys, prewrite, budget):
                 if isinstance(answer, wire.Locked):
-                    if answer.start_ts > self._start_ts and not self._for_update_ts:
-                        raise _overtaken(answer, self._start_ts)
+                    if not self._for_update_ts and _is_hopeless(answer, self._start_ts):
+                        raise WriteConflict(f"{answer.key!r} is locked by the transaction of {answer.start_ts}")
                     locks.append(answer)
                     again += share
                 elif not isinstance(answer, wire.Done):
@@ -144,13 +144,15 @@ class TwoPhaseCommit:
         )
 
 
-def _overtaken(lock: wire.Locked, start_ts: int) -> WriteConflict:
-    """An optimistic transaction has met a younger one's lock: as in client-go it gives up at once.
+def _is_hopeless(lock: wire.Locked, start_ts: int) -> bool:
+    """Whether an optimistic transaction gives up at this lock instead of waiting for its end.
 
-    It would come to a conflict unless the other is rolled back; and if only the younger ever wait, two that hold what
-    the other one needs cannot wait for each other until the TTL of one is over.
+    It does at a younger one's, as in client-go: it would come to a conflict unless the other is rolled back, and if
+    only the younger ever wait, two that hold what the other one needs cannot wait for each other until a TTL is over. For
+    the same reason it does at a pessimistic one's, however old: its holder may be waiting for a lock of ours, and once
+    it commits there is a conflict.
     """
-    return WriteConflict(f"{lock.key!r} is locked by {lock.start_ts}, which began after {start_ts}")
+    return lock.start_ts > start_ts or lock.kind == "pessimistic"
 
 
 def _refusal(answer: Any) -> Aborted:
