@@ -15,14 +15,14 @@ from harness.config import WORKLOAD_TABLE, load_config
 from harness.exit_codes import ExitCode, UsageError, worst_code
 from harness.history import History
 from harness.judge import judge_file, judge_run, read_spec
-from harness.registry import WORKLOADS, check_bug, check_cluster, workload_class, workload_options
+from harness.registry import WORKLOADS, spec_of, workload_class, workload_options
 from harness.results import Results
 from harness.run import Finished, Plan, plan_run
 from harness.run import run as run_plan
 from harness.run_folder import HISTORY, SPEC, RunFolder
-from harness.settings import merge, parse_workload_options, split_names, to_spec
+from harness.settings import merge, parse_workload_options
 from harness.spec import RunSpec
-from nemesis.registry import NEMESES, expand
+from nemesis.registry import NEMESES
 from reports.console import LiveLine
 from reports.html import write_report
 from reports.overview import overview
@@ -48,12 +48,8 @@ def resolve(given: dict[str, Any]) -> tuple[RunSpec, str]:
     """
     config = load_config(given["config"], Path.cwd())
     options = merge({**given, "format": given["form"]}, config)
-    check_cluster(options["cluster"])
-    check_bug(options["bug"])
     own = {**config.get(WORKLOAD_TABLE, {}), **parse_workload_options(given["workload_opts"])}
-    nemesis = expand(split_names(options["nemesis"], simulated=options["cluster"] == "sim"))
-    spec = to_spec(given["workload"], options, workload_options(given["workload"], own), nemesis)
-    return spec, options["format"]
+    return spec_of(given["workload"], options, own), options["format"]
 
 
 def _dry_run(plan: Plan, form: str | None) -> ExitCode:

@@ -14,11 +14,10 @@ from harness.clock import SECOND, Clock
 from harness.generator import any_of, clients, on_nemesis, phases, stagger, time_limit
 from harness.interpreter import Outcome, interpret
 from harness.op import Op
-from harness.protocols import Client, Generator
+from harness.protocols import Client, Generator, Workload
 from harness.rng import Streams
 from harness.spec import RunSpec
 from nemesis.client import NemesisClient
-from workloads.bank import Bank
 
 DEADLINE_NS: Final = 10 * SECOND  # of an operation
 
@@ -42,7 +41,7 @@ class Since:
 async def drive(
     spec: RunSpec,
     cluster: Cluster,
-    workload: Bank,
+    workload: Workload,
     nemesis: NemesisClient | None,
     record: Callable[[Op], Op],
     *,
@@ -79,7 +78,7 @@ async def drive(
         await cluster.stop()
 
 
-async def _set_up(cluster: Cluster, workload: Bank) -> None:
+async def _set_up(cluster: Cluster, workload: Workload) -> None:
     store = cluster.store("setup")
     try:
         await workload.setup(store)
@@ -87,13 +86,14 @@ async def _set_up(cluster: Cluster, workload: Bank) -> None:
         await store.close()
 
 
-def _generator(spec: RunSpec, workload: Bank, nemesis: NemesisClient | None) -> Generator:
+def _generator(spec: RunSpec, workload: Workload, nemesis: NemesisClient | None) -> Generator:
     work: Generator = clients(workload.generator())
     if spec.rate:
         work = stagger(work, round(SECOND / spec.rate), name="rate")
     main = time_limit(work, spec.time_limit_ns)
-    final = clients(workload.final_generator())
+    last = workload.final_generator()
+    final = [] if last is None else [clients(last)]
     if nemesis is None:
-        return phases(main, final)
+        return phases(main, *final)
     faults = time_limit(on_nemesis(nemesis.generator()), spec.time_limit_ns)
-    return phases(any_of(main, faults), on_nemesis(nemesis.healing()), final)
+    return phases(any_of(main, faults), on_nemesis(nemesis.healing()), *final)

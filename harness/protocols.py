@@ -6,7 +6,7 @@ generator -> invoke Op -> client -> ok|fail|info Op -> recorder -> History -> ch
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -158,13 +158,36 @@ Claim = Literal[
 
 
 class Workload(Protocol):
-    """What is done to a store, and what it must satisfy. Made from its options by a class of ``workloads/``."""
+    """What is done to a store, and what it must satisfy: a class of ``workloads/``, one object for each run.
 
-    name: str
-    summary: str
+    Attributes:
+        name: what ``quorumquake run`` takes.
+        summary: half a sentence for ``quorumquake list``.
+        OPTIONS: the options of ``--workload-opt``.
+        MINIMUMS: completions that are ok, ``main`` and ``final``, below which a valid verdict would mean nothing. The
+            final phase begins with the healing of all faults, or is told by the encoder's field ``flags``, bit 1.
+        claim: the consistency model that is promised and checked.
+        encoder: makes the columns of a history; ``harness.columns.PlainEncoder`` where none are wanted.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    OPTIONS: ClassVar[tuple[WorkloadOption, ...]]
+    MINIMUMS: ClassVar[Mapping[str, int]]
     claim: Claim
-    options: dict[str, Any]
     encoder: RowEncoder
+
+    def __init__(self, options: Mapping[str, Any], run_id: str) -> None:
+        """``options`` has a value for each of ``OPTIONS``; ``run_id`` belongs in every key.
+
+        Raises:
+            UsageError: the options do not go together.
+        """
+        ...
+
+    def keys(self) -> Sequence[bytes]:
+        """The keys that faults can be aimed at (the leader of the region of a key, say)."""
+        ...
 
     def split_keys(self) -> Sequence[bytes]:
         """Where the cluster's regions should be split before the run."""

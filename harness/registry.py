@@ -11,18 +11,18 @@ from cluster.external import ExternalCluster
 from cluster.sim.bugs import BUGS
 from cluster.sim.cluster import SimCluster
 from harness.exit_codes import UsageError
+from harness.protocols import Workload
 from harness.rng import Streams
-from harness.settings import resolve_workload_options
+from harness.settings import DEFAULTS, merge, resolve_workload_options, split_names, to_spec
 from harness.spec import RunSpec
 from harness.suggest import unknown_name
+from nemesis.registry import expand
 from workloads.bank import Bank
 
-WORKLOADS = {cls.name: cls for cls in (Bank,)}
-
-WorkloadClass = type[Bank]
+WORKLOADS: Mapping[str, type[Workload]] = {cls.name: cls for cls in (Bank,)}
 
 
-def workload_class(name: str) -> WorkloadClass:
+def workload_class(name: str) -> type[Workload]:
     """The workload of that name.
 
     Raises:
@@ -40,7 +40,37 @@ def workload_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def make_workload(spec: RunSpec) -> Bank:
+def make_spec(workload: str, workload_options: Mapping[str, Any] | None = None, **options: Any) -> RunSpec:
+    """The spec of a run, checked; what is left out has the default that the command line has.
+
+    Args:
+        workload: its name.
+        workload_options: those of its own options that are given.
+        options: those of ``quorumquake run``, with underscores: ``seed=7, bug="unsynced-log", time_limit="2m"``.
+
+    Raises:
+        UsageError: a name or a value is wrong.
+    """
+    known = {*DEFAULTS, "nemesis", "seed", "bug"} - {"format"}
+    for name in options:
+        if name.replace("_", "-") not in known:
+            raise unknown_name("option", name, known)
+    return spec_of(workload, merge(options, {}), workload_options or {})
+
+
+def spec_of(workload: str, options: Mapping[str, Any], own: Mapping[str, Any]) -> RunSpec:
+    """The spec of merged options (``harness.settings.merge``) and of the workload's own.
+
+    Raises:
+        UsageError: a name or a value is wrong.
+    """
+    check_cluster(options["cluster"])
+    check_bug(options["bug"])
+    nemesis = expand(split_names(options["nemesis"], simulated=options["cluster"] == "sim"))
+    return to_spec(workload, options, workload_options(workload, own), nemesis)
+
+
+def make_workload(spec: RunSpec) -> Workload:
     """The workload of a run. Its keys on a real cluster are its own; on a simulated one nobody else is there."""
     run_id = "sim" if spec.simulated else secrets.token_hex(6)
     return workload_class(spec.workload)(spec.workload_options, run_id)

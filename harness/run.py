@@ -25,6 +25,7 @@ from harness.interpreter import Outcome
 from harness.journal import Journal
 from harness.judge import judge_run
 from harness.op import Op
+from harness.protocols import Workload
 from harness.recorder import Recorder
 from harness.registry import make_cluster, make_workload
 from harness.results import Results
@@ -36,7 +37,6 @@ from nemesis.fault import World
 from nemesis.registry import Selection, select
 from nemesis.schedule import Schedule, draw_schedule
 from reports.html import write_report
-from workloads.bank import Bank
 
 
 class Plan(msgspec.Struct):
@@ -44,7 +44,7 @@ class Plan(msgspec.Struct):
 
     spec: RunSpec
     cluster: Any
-    workload: Bank
+    workload: Workload
     selection: Selection
     schedule: Schedule
 
@@ -80,7 +80,11 @@ def plan_run(spec: RunSpec) -> Plan:
     return Plan(spec, cluster, workload, selection, schedule)
 
 
-def run(plan: Plan, *, observe: Callable[[Op], None], say: Callable[[str], None]) -> Finished:
+def _nothing(_: object) -> None:
+    pass
+
+
+def run(plan: Plan, *, observe: Callable[[Op], None] = _nothing, say: Callable[[str], None] = _nothing) -> Finished:
     """Carry out a plan: record, judge, report.
 
     Args:
