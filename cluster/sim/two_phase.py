@@ -148,9 +148,9 @@ def _is_hopeless(lock: wire.Locked, start_ts: int) -> bool:
     """Whether an optimistic transaction gives up at this lock instead of waiting for its end.
 
     It does at a younger one's, as in client-go: it would come to a conflict unless the other is rolled back, and if
-    only the younger ever wait, two that hold what the other one needs cannot wait for each other until a TTL is over. For
-    the same reason it does at a pessimistic one's, however old: its holder may be waiting for a lock of ours, and once
-    it commits there is a conflict.
+    only the younger ever wait, two that hold what the other one needs cannot wait for each other until a TTL is over.
+    For the same reason it does at a pessimistic one's, however old: its holder may be waiting for a lock of ours, and
+    once it commits there is a conflict.
     """
     return lock.start_ts > start_ts or lock.kind == "pessimistic"
 
