@@ -1,4 +1,4 @@
-"""CPU seconds and peak memory of a simulated run: 60 virtual seconds, five nodes, ten processes, with and without faults.
+"""CPU seconds and peak memory of a simulated run: 60 virtual seconds, five nodes, ten processes.
 
 The goal is 3,000 transfers under all faults in at most 10 s of CPU, checks and report included. Run it as
 ``python benchmarks/bench_simulation.py [SEED ...]``; each run is a process of its own.

@@ -69,8 +69,8 @@ class BankNarrator:
         row = int(self._facts.version_row[version])
         return f" (balance {int(self._history.rows['balance'][row])})" if row >= 0 else ""
 
-    def twice_written(self, versions: list[int]) -> str:
-        """Of versions that are one version of one account: the lost update, in words."""
+    def twice_written(self, versions: list[int], edges: list[str]) -> str:
+        """A lost update in words, given versions that are one version of one account; ``edges`` tell of its rw edges."""
         facts = self._facts
         slot = int(facts.version_slot[versions[0]])
         account, number = facts.slots.name_of(slot), facts.slots.version_of(slot)
@@ -80,8 +80,9 @@ class BankNarrator:
         )
         return (
             f"lost-update: version {number} of account {account} was written by {len(writers)} committed transfers: "
-            f"{'; '.join(self.describe(txn) for txn in writers)}. Each read version {number - 1} and replaced it: "
-            f"{wrote}. Whichever came first, its update is lost."
+            f"{'; '.join(self.describe(txn) for txn in writers)}. "
+            f"{' '.join(edges) or f'Each replaced version {number - 1}: {wrote}.'} "
+            f"Whichever came first, its update is lost."
         )
 
     def odd_row(self, row: int, *, by_previous: bool) -> tuple[list[int], str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import combinations, islice
 from typing import Any, Final
 
 import numpy as np
@@ -28,7 +28,7 @@ from checkers.realtime import NEVER, Intervals, realtime_edges
 from checkers.snapshots import Misread, misread_snapshots
 from checkers.transactions import OK_CODE
 from harness.protocols import CheckContext
-from harness.verdict import Anomaly, Verdict
+from harness.verdict import Anomaly, Edge, Verdict
 
 SHOWN_OF_EACH: Final = 10
 _CYCLES_NAMED: Final = 300  # naming takes milliseconds each; a broken system makes thousands alike
@@ -92,7 +92,9 @@ def _contradictions(facts: BankFacts, narrator: BankNarrator) -> tuple[list[Anom
         counts["lost-update"] = len(odd.twice_written)
     for versions in odd.twice_written[:SHOWN_OF_EACH]:
         writers = sorted(int(facts.versions.writer[version]) for version in versions)
-        anomalies.append(_anomaly("lost-update", facts, writers, narrator.twice_written(versions)))
+        cycle = _lost_update_cycle(versions, facts, narrator)
+        text = narrator.twice_written(versions, [edge.why for edge in cycle])
+        anomalies.append(_anomaly("lost-update", facts, writers, text, cycle))
     for name, rows in (("G1a", odd.aborted), ("garbage-read", odd.garbage), ("future-read", odd.future)):
         if len(rows):
             counts[name] = len(rows)
@@ -100,6 +102,25 @@ def _contradictions(facts: BankFacts, narrator: BankNarrator) -> tuple[list[Anom
             concerned, text = narrator.odd_row(row, by_previous=bool(by_previous))
             anomalies.append(_anomaly(name, facts, concerned, f"{name}: {text}"))
     return anomalies, counts
+
+
+def _lost_update_cycle(versions: list[int], facts: BankFacts, narrator: BankNarrator) -> list[Edge]:
+    """The two rw edges between the first two that replaced what both had read: each missed the other's write."""
+    writer, parent = facts.versions
+    for first, second in combinations(versions, 2):
+        readers = facts.read_txn[facts.read_version == parent[first]]
+        pair = [int(writer[first]), int(writer[second])]
+        if parent[first] == parent[second] and np.isin(pair, readers).all():
+            return [
+                Edge(
+                    int(facts.txns.invocation[source]),
+                    int(facts.txns.invocation[target]),
+                    "rw",
+                    narrator.dependency(source, target, "rw"),
+                )
+                for source, target in (pair, pair[::-1])
+            ]
+    return []
 
 
 def _misread(name: str, misread: Misread, facts: BankFacts, narrator: BankNarrator) -> Anomaly:
@@ -112,8 +133,9 @@ def _misread(name: str, misread: Misread, facts: BankFacts, narrator: BankNarrat
     return _anomaly(name, facts, [misread.reader, writer], f"{name}: {read}, {why}, by {narrator.describe(writer)}.")
 
 
-def _anomaly(name: str, facts: BankFacts, txns: list[int], text: str) -> Anomaly:
-    return Anomaly(name, [int(facts.txns.invocation[txn]) for txn in txns], text, rules_out=rules_out(name))
+def _anomaly(name: str, facts: BankFacts, txns: list[int], text: str, cycle: list[Edge] | None = None) -> Anomaly:
+    ops = [int(facts.txns.invocation[txn]) for txn in txns]
+    return Anomaly(name, ops, text, cycle or [], rules_out(name))
 
 
 def _intervals(history: Any, facts: BankFacts) -> Intervals:

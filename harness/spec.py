@@ -6,6 +6,7 @@ A ``RunSpec`` holds all that is needed to run the same test again. It is what ``
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any, Literal
 
 import msgspec
@@ -81,7 +82,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             words += ["--bug", self.bug]
         for name, value in self.workload_options.items():
             words += ["--workload-opt", f"{name}={value}"]
-        return " ".join(words)
+        return shlex.join(words)
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")

@@ -91,5 +91,5 @@ class Bank:
         return FinalReads(self._ids)
 
     def checkers(self) -> Sequence[Checker]:
-        """What judges the history."""
-        return (TotalBalance(self.options["accounts"], self.options["total"]), StrictSerializability(), Stats())
+        """What judges the history; what the first one finds is told first, and a cycle says more than a wrong sum."""
+        return (StrictSerializability(), TotalBalance(self.options["accounts"], self.options["total"]), Stats())

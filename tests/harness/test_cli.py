@@ -78,7 +78,9 @@ BAD_USAGE = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "hint"), BAD_USAGE, ids=lambda value: " ".join(value) if value else "-")
+@pytest.mark.parametrize(
+    ("arguments", "hint"), BAD_USAGE, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 def test_bad_usage_gets_one_clear_sentence(qq, tmp_path, arguments, hint):
     done = qq(*arguments)
     assert done.returncode == ExitCode.USAGE
@@ -187,7 +189,11 @@ def test_doctor_notices_a_folder_that_hides_ours(qq, tmp_path):
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "__init__.py").touch()
     done = subprocess.run(
-        [sys.executable, "-c", "from harness.doctor import examine; print([f for f in examine() if f.state == 'wrong'])"],
+        [
+            sys.executable,
+            "-c",
+            "from harness import doctor; print([f for f in doctor.examine() if f.state == 'wrong'])",
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
