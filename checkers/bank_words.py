@@ -70,7 +70,7 @@ class BankNarrator:
         return f" (balance {int(self._history.rows['balance'][row])})" if row >= 0 else ""
 
     def twice_written(self, versions: list[int], edges: list[str]) -> str:
-        """A lost update in words, given versions that are one version of one account; ``edges`` tell of its rw edges."""
+        """A lost update in words: versions that are one version of one account; ``edges`` tell of its rw edges."""
         facts = self._facts
         slot = int(facts.version_slot[versions[0]])
         account, number = facts.slots.name_of(slot), facts.slots.version_of(slot)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from checkers.bank_columns import OLD_SNAPSHOT
 from checkers.bank_versions import BankFacts
 from checkers.dsg import children_of
-from checkers.transactions import SENTINELS
+from checkers.transactions import SENTINELS, Transactions
 
 _UNKNOWN: Final = -1
 _NEVER: Final = np.iinfo(np.int64).max
@@ -43,11 +43,19 @@ class Misread(NamedTuple):
     commit_ts: int
 
 
+def old_snapshots(history: Any, txns: Transactions) -> NDArray[np.bool_]:
+    """Which transactions are reads at an old timestamp, as far as they got to say it.
+
+    The completion counts: a client that remembers no timestamp reads at a fresh one instead, and says so there.
+    """
+    last_word = np.where(txns.completion >= 0, txns.completion, txns.invocation)
+    return (history.fields["flags"][last_word] & OLD_SNAPSHOT) != 0
+
+
 def misread_snapshots(history: Any, facts: BankFacts) -> dict[str, list[Misread]]:
     """All reads at old timestamps that contradict recorded commit timestamps, by the anomaly's name."""
     ts = _of_completion(history, facts, "ts")
-    is_old = (history.fields["flags"][facts.txns.invocation] & OLD_SNAPSHOT) != 0
-    is_old &= ts >= 0
+    is_old = old_snapshots(history, facts.txns) & (ts >= 0)
     at = np.flatnonzero(is_old[facts.read_txn])
     if not len(at):
         return {}

@@ -49,7 +49,7 @@ class Stats:
             "by_f": by_f,
             "errors": _errors(history, completions[(kinds != OK_CODE) & (completions >= 0)]),
             "longest_gap": _longest_gap(history, invocations, ok_times),
-            "recoveries": _recoveries(history, ok_times),
+            "recoveries": _recoveries(history),
         }
         return Verdict(self.name, valid=True, details=details)
 
@@ -95,14 +95,19 @@ def _longest_gap(history: Any, invocations: NDArray[np.int64], ok_times: NDArray
     return {"from_ns": int(marks[at]), "to_ns": int(marks[at + 1]), "length_ns": int(gaps[at])}
 
 
-def _recoveries(history: Any, ok_times: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """After each heal or end of a fault: how long until the next ok; None if none came."""
+def _recoveries(history: Any) -> list[dict[str, Any]]:
+    """After each heal or end of a fault: how long until an operation begun after it was ok; None if none was."""
     found = []
+    ok = np.flatnonzero((history.process >= 0) & (history.type == OK_CODE))
+    by_begin = ok[np.argsort(history.pair[ok], kind="stable")]
+    # Of those begun at or after each, when the first was complete.
+    begun = history.pair[by_begin]
+    soonest = np.minimum.accumulate(history.time[by_begin][::-1])[::-1]
     for op in history.nemesis_ops():
         is_completion = history.pair[op.index] >= 0 and history.pair[op.index] < op.index
         if not is_completion or not (op.f.startswith("stop-") or op.f == "heal-all"):
             continue
-        at = int(np.searchsorted(ok_times, op.time))
-        after = int(ok_times[at]) - op.time if at < len(ok_times) else None
+        at = int(np.searchsorted(begun, op.index))
+        after = int(soonest[at]) - op.time if at < len(soonest) else None
         found.append({"index": op.index, "f": op.f, "time_ns": op.time, "recovered_after_ns": after})
     return found

@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.bank_columns import OLD_SNAPSHOT
 from checkers.bank_versions import BankFacts, bank_facts
 from checkers.bank_words import BankNarrator
 from checkers.components import components, cyclic, split
@@ -25,7 +24,7 @@ from checkers.dsg import Dependencies, Edges, dependencies
 from checkers.explain import explain_cycle
 from checkers.models import rank, rules_out
 from checkers.realtime import NEVER, Intervals, realtime_edges
-from checkers.snapshots import Misread, misread_snapshots
+from checkers.snapshots import Misread, misread_snapshots, old_snapshots
 from checkers.transactions import OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Anomaly, Edge, Verdict
@@ -140,8 +139,7 @@ def _anomaly(name: str, facts: BankFacts, txns: list[int], text: str, cycle: lis
 
 def _intervals(history: Any, facts: BankFacts) -> Intervals:
     txns = facts.txns
-    is_old = (history.fields["flags"][txns.invocation] & OLD_SNAPSHOT) != 0
-    invoked = np.where(facts.committed & ~is_old, txns.invocation, NEVER)
+    invoked = np.where(facts.committed & ~old_snapshots(history, txns), txns.invocation, NEVER)
     completed = np.where(txns.status == OK_CODE, txns.completion, NEVER)
     return Intervals(invoked.astype(np.int32), completed.astype(np.int32), int(history.n))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cluster.tikv_wheel import needs_hard_exit
 from harness import commands
 from harness.exit_codes import ExitCode
 from harness.guard import run_guarded
@@ -103,7 +104,7 @@ def invoke(arguments: list[str]) -> ExitCode:
 def main() -> None:
     """The entry point of ``quorumquake`` and ``qq``."""
     code = run_guarded(lambda: invoke(sys.argv[1:]))
-    if commands.needs_hard_exit():
+    if needs_hard_exit():
         # The extension module of tikv-client may crash while the interpreter ends, and change the exit code.
         os._exit(code)
     sys.exit(code)

@@ -64,7 +64,7 @@ def _dry_run(plan: Plan, form: str | None) -> ExitCode:
 def _carry_out(plan: Plan, form: str | None) -> Finished:
     _say(plan.spec.command_line())
     with LiveLine(plan.spec.time_limit_ns) as line:
-        finished = run_plan(plan, observe=line.observe, say=line.say)
+        finished = run_plan(plan, line)
     if finished.failure:
         _say(finished.failure)
     _print_results(finished.results, finished.history, form, finished.folder)
@@ -181,11 +181,6 @@ def doctor(form: str | None) -> ExitCode:
     else:
         examination.print_findings(findings, _print)
     return ExitCode.ENVIRONMENT if any(finding.state == "wrong" for finding in findings) else ExitCode.VALID
-
-
-def needs_hard_exit() -> bool:
-    """Whether a library is loaded that may crash while the interpreter ends."""
-    return "tikv_client" in sys.modules
 
 
 def _print_results(results: Results, history: History, form: str | None, folder: RunFolder | None = None) -> None:

@@ -10,7 +10,7 @@ import importlib.metadata
 import platform
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -36,6 +36,7 @@ from nemesis.client import NemesisClient
 from nemesis.fault import World
 from nemesis.registry import Selection, select
 from nemesis.schedule import Schedule, draw_schedule
+from reports.console import LiveLine
 from reports.html import write_report
 
 
@@ -80,31 +81,36 @@ def plan_run(spec: RunSpec) -> Plan:
     return Plan(spec, cluster, workload, selection, schedule)
 
 
-def _nothing(_: object) -> None:
-    pass
+class Watcher:
+    """Is told how a run goes on; this one does nothing with it."""
+
+    def say(self, sentence: str) -> None:
+        """A sentence on what is done now."""
+
+    def observe(self, op: Op) -> None:
+        """An operation, invoked or completed."""
+
+    def tick(self) -> None:
+        """Called about ten times a second of the cluster's time, also while no operation ends."""
 
 
-def run(plan: Plan, *, observe: Callable[[Op], None] = _nothing, say: Callable[[str], None] = _nothing) -> Finished:
+def run(plan: Plan, watcher: Watcher | LiveLine | None = None) -> Finished:
     """Carry out a plan: record, judge, report.
-
-    Args:
-        plan: what to do.
-        observe: told of each operation.
-        say: told in a sentence what is going on.
 
     Raises:
         EnvironmentFailure: there is no place to write, or the cluster failed before any operation.
     """
     spec, cluster, workload = plan.spec, plan.cluster, plan.workload
+    watcher = watcher or Watcher()
     folder = RunFolder.create(Path(spec.out), spec.workload, f"seed{spec.seed}")
-    say(f"recording to {folder.path}")
+    watcher.say(f"recording to {folder.path}")
     _write_spec(folder, spec, cluster)
     folder.write_json(folder.results, Results(stage="running", workload=spec.workload, claim=workload.claim))
-    outcome, failure = _record(plan, folder, observe)
+    outcome, failure = _record(plan, folder, watcher)
     _write_spec(folder, spec, cluster)  # now with what the cluster said of itself
     folder.write_json(folder.results, Results(stage="recorded", workload=spec.workload, claim=workload.claim))
     interrupted = outcome is None or outcome.interrupted
-    say("checking the history")
+    watcher.say("checking the history")
     results, history = judge_run(folder, interrupted=interrupted and failure is None)
     write_report(folder, history)
     if failure is None:
@@ -113,7 +119,7 @@ def run(plan: Plan, *, observe: Callable[[Op], None] = _nothing, say: Callable[[
     return Finished(folder, results, history, code, _sentence(failure))
 
 
-def _record(plan: Plan, folder: RunFolder, observe: Callable[[Op], None]) -> tuple[Outcome | None, Exception | None]:
+def _record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[Outcome | None, Exception | None]:
     """Drive the test; return how it ended, or what ended it if at least one operation was recorded by then."""
     stop = _Stop()
     journal = Journal(folder.journal)
@@ -127,12 +133,13 @@ def _record(plan: Plan, folder: RunFolder, observe: Callable[[Op], None]) -> tup
                     plan.workload,
                     _nemesis(plan, journal),
                     recorder.record,
-                    observe=observe,
-                    should_stop=stop.asked,
+                    observe=watcher.observe,
+                    should_stop=lambda: watcher.tick() or stop.asked(),
                 )
             )
     except Exception as failure:
         if not recorder.ops:
+            folder.remove()
             raise
         if not isinstance(failure, QuorumquakeError):
             traceback.print_exc()
@@ -141,6 +148,7 @@ def _record(plan: Plan, folder: RunFolder, observe: Callable[[Op], None]) -> tup
         recorder.close()
         journal.close()
     if stop.asked() and not recorder.ops:
+        folder.remove()
         raise KeyboardInterrupt
     return outcome, None
 

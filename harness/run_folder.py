@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,10 @@ class RunFolder:
             raise EnvironmentFailure(f"cannot write {path}: {error.strerror}") from None
         with contextlib.suppress(OSError):  # not every file system lets a folder be synced
             _sync_folder(path.parent)
+
+    def remove(self) -> None:
+        """Take the folder away: for a run that came to nothing before its first operation."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _make_new(parent: Path, name: str) -> Path:

@@ -67,8 +67,7 @@ class LiveLine:
         else:
             self.counts[op.type] += 1
         self._time = op.time
-        if self._now() >= self._next:
-            self.refresh()
+        self.tick()
 
     def _observe_nemesis(self, op: Op) -> None:
         """Both entries of a fault are ``info``: the first of an ``f`` and id begins it, the second ends it."""
@@ -90,6 +89,11 @@ class LiveLine:
                 self._faults[kind] -= 1
             else:
                 self._faults.pop(kind, None)
+
+    def tick(self) -> None:
+        """Show the line if it is time to, though nothing has happened."""
+        if self._now() >= self._next:
+            self.refresh()
 
     def refresh(self) -> None:
         """Show the line now. To be called from time to time where operations may be long in coming."""
