@@ -131,7 +131,7 @@ class LiveLine:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        elif self._next != float("inf"):
+        elif self._next != float("inf") and self.counts[INVOKE]:
             self.refresh()
         self._next = float("inf")
 
