@@ -143,6 +143,7 @@ def test_hostile_fault_name_stays_on_its_line() -> None:
 def test_closing_twice_and_observing_afterwards_is_harmless() -> None:
     stream = io.StringIO()
     line = LiveLine(SECOND, stream)
+    line.observe(Op(0, 0, 1, "invoke", "read"))
     line.close()
     line.close()
     line.observe(Op(0, MILLISECOND, 1, "invoke", "read"))
@@ -151,6 +152,13 @@ def test_closing_twice_and_observing_afterwards_is_harmless() -> None:
 
 def test_leaves_the_terminal_alone_after_an_error() -> None:
     stream = io.StringIO()
-    with pytest.raises(KeyboardInterrupt), LiveLine(SECOND, stream):
+    with pytest.raises(KeyboardInterrupt), LiveLine(SECOND, stream) as line:
+        line.observe(Op(0, 0, 1, "invoke", "read"))
         raise KeyboardInterrupt
     assert stream.getvalue().count("\n") == 1
+
+
+def test_says_nothing_of_a_run_that_did_nothing() -> None:
+    stream = io.StringIO()
+    LiveLine(SECOND, stream).close()
+    assert stream.getvalue() == ""
