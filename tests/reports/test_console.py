@@ -152,8 +152,9 @@ def test_closing_twice_and_observing_afterwards_is_harmless() -> None:
 
 def test_leaves_the_terminal_alone_after_an_error() -> None:
     stream = io.StringIO()
-    with pytest.raises(KeyboardInterrupt), LiveLine(SECOND, stream) as line:
-        line.observe(Op(0, 0, 1, "invoke", "read"))
+    line = LiveLine(SECOND, stream)
+    line.observe(Op(0, 0, 1, "invoke", "read"))
+    with pytest.raises(KeyboardInterrupt), line:
         raise KeyboardInterrupt
     assert stream.getvalue().count("\n") == 1
 
