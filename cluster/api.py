@@ -7,7 +7,7 @@ Timestamps are the TSO's: milliseconds shifted left by 18 bits, plus a logical p
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -226,6 +226,21 @@ class Faults(Protocol):
         ...
 
 
+# The methods of ``Faults`` that put something in force; what undoes them works wherever they do.
+INJECTIONS: Final = (
+    "partition",
+    "kill",
+    "pause",
+    "skew",
+    "drift",
+    "step_monotonic",
+    "degrade",
+    "transfer_pd_leader",
+    "transfer_region_leader",
+    "split_region",
+)
+
+
 class Cluster(Protocol):
     """A cluster and the time it lives in."""
 
@@ -259,7 +274,7 @@ class Cluster(Protocol):
         ...
 
     def capabilities(self) -> Mapping[str, Capability]:
-        """For each method of ``Faults`` that injects: whether it works here."""
+        """For each of ``INJECTIONS``: whether it works here."""
         ...
 
     async def start(self, split_keys: Sequence[bytes]) -> None:

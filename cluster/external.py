@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from cluster.api import Capability, Evidence, Node
+from cluster.api import INJECTIONS, Capability, Evidence, Node
 from cluster.errors import StoreError
 from cluster.pd_http import pd_facts
 from cluster.pd_url import parse_pd_url
@@ -20,18 +20,6 @@ T = TypeVar("T")
 REASON = "an external cluster is not ours to break"
 PROBE = b"quorumquake/probe"  # read, never written
 SETTLE_S = 10.0  # a region whose leader is just moving gets this long
-_INJECTIONS = (
-    "partition",
-    "kill",
-    "pause",
-    "skew",
-    "drift",
-    "step_monotonic",
-    "degrade",
-    "transfer_pd_leader",
-    "transfer_region_leader",
-    "split_region",
-)
 
 
 class NoFaults:
@@ -78,7 +66,7 @@ class ExternalCluster:
 
     def capabilities(self) -> Mapping[str, Capability]:
         """Nothing can be injected."""
-        return {name: Capability(available=False, reason=REASON) for name in _INJECTIONS}
+        return {name: Capability(available=False, reason=REASON) for name in INJECTIONS}
 
     async def start(self, split_keys: Sequence[bytes]) -> None:
         """Connect, and check that a timestamp and a transaction work; reads one key, writes nothing.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from cluster.api import Capability, Node
+from cluster.api import INJECTIONS, Capability, Node
 from cluster.sim.backoff import CALL_BUDGET_NS, RPC_TIMEOUT_NS
 from cluster.sim.bugs import BUGS
 from cluster.sim.client import SimStore
@@ -33,19 +33,6 @@ T = TypeVar("T")
 PD_NAMES: Final = ("pd1", "pd2", "pd3")
 REPLICAS: Final = 3
 _START_LIMIT_NS: Final = 60 * SECOND
-
-_INJECTORS: Final = (
-    "partition",
-    "kill",
-    "pause",
-    "skew",
-    "drift",
-    "step_monotonic",
-    "degrade",
-    "transfer_pd_leader",
-    "transfer_region_leader",
-    "split_region",
-)
 
 
 class SimCluster:
@@ -81,7 +68,7 @@ class SimCluster:
 
     def capabilities(self) -> Mapping[str, Capability]:
         """Every fault works here."""
-        return dict.fromkeys(_INJECTORS, Capability(available=True))
+        return dict.fromkeys(INJECTIONS, Capability(available=True))
 
     async def start(self, split_keys: Sequence[bytes]) -> None:
         """Bring it up, with regions split at these keys, until PD serves and every region has a leader."""

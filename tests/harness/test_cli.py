@@ -273,43 +273,34 @@ def test_a_broken_pipe_never_looks_like_an_anomaly(tmp_path, arguments):
     assert "Traceback" not in stderr
 
 
-def test_an_interrupted_run_is_judged_and_says_so(tmp_path):
+def interrupt(folder, options, after_bytes):
+    """Start a run of two virtual hours, press Ctrl-C once this much is recorded; return code, output and history."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "run", "bank", "--time-limit", "2h", "--seed", "1", "--format", "json"],
-        cwd=tmp_path,
+        [sys.executable, "-m", "harness.cli", "run", "bank", "--time-limit", "2h", "--seed", "1", *options],
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    history = tmp_path / "runs" / "bank" / "latest" / "history.jsonl"
+    history = folder / "runs" / "bank" / "latest" / "history.jsonl"
     deadline = time.monotonic() + 60
-    while not (history.exists() and history.stat().st_size > 200_000):
+    while not (history.exists() and history.stat().st_size > after_bytes):
         assert time.monotonic() < deadline, process.poll()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == ExitCode.INTERRUPTED, stderr
     assert "Traceback" not in stderr
+    return process.returncode, stdout, history
+
+
+def test_an_interrupted_run_is_judged_and_says_so(tmp_path):
+    code, stdout, history = interrupt(tmp_path, ["--format", "json"], 200_000)
+    assert code == ExitCode.INTERRUPTED
     assert json.loads(stdout)["interrupted"] is True
     assert (history.parent / "report.html").exists()
 
 
 def test_an_anomaly_counts_more_than_the_interruption(tmp_path):
-    process = subprocess.Popen(
-        [
-            *[sys.executable, "-m", "harness.cli", "run", "bank", "--time-limit", "2h", "--seed", "1"],
-            *["--nemesis", "none", "--bug", "skip-write-conflict", "--workload-opt", "mode=optimistic"],
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    history = tmp_path / "runs" / "bank" / "latest" / "history.jsonl"
-    deadline = time.monotonic() + 60
-    while not (history.exists() and history.stat().st_size > 2_000_000):
-        assert time.monotonic() < deadline, process.poll()
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == ExitCode.ANOMALY, stderr
+    bug = ["--nemesis", "none", "--bug", "skip-write-conflict", "--workload-opt", "mode=optimistic"]
+    code, _, _ = interrupt(tmp_path, bug, 2_000_000)
+    assert code == ExitCode.ANOMALY
