@@ -12,10 +12,10 @@ import msgspec
 from cluster.sim.bugs import BUGS
 from harness import doctor as examination
 from harness.config import WORKLOAD_TABLE, load_config
-from harness.exit_codes import ExitCode, UsageError, worst_code
+from harness.exit_codes import EnvironmentFailure, ExitCode, UsageError, worst_code
 from harness.history import History
 from harness.judge import judge_file, judge_run, read_spec
-from harness.registry import WORKLOADS, spec_of, workload_class, workload_options
+from harness.registry import WORKLOADS, spec_of, workload_options
 from harness.results import Results
 from harness.run import Finished, Plan, plan_run
 from harness.run import run as run_plan
@@ -82,7 +82,8 @@ def check(target: str, workload: str | None, workload_opts: Sequence[str], form:
             raise UsageError(
                 "a run folder says itself which workload it holds; take --workload and --workload-opt away"
             )
-        results, history = judge_run(folder, interrupted=_was_interrupted(folder))
+        results, history = judge_run(folder, interrupted=_results_of(folder).interrupted)
+        _keep(folder, results)
         _print_results(results, history, form, folder)
         return ExitCode(results.exit_code)
     name = workload or "bank"
@@ -98,18 +99,28 @@ def _in_run_folder(path: Path) -> bool:
     return path.name == HISTORY and path.with_name(SPEC).exists()
 
 
-def _was_interrupted(folder: RunFolder) -> bool:
+def _keep(folder: RunFolder, results: Results) -> None:
+    """Write the results beside the history, unless the folder is somebody's who only lets us read it."""
     try:
-        return msgspec.json.decode(folder.results.read_bytes(), type=Results).interrupted
+        folder.write_json(folder.results, results)
+    except EnvironmentFailure as error:
+        _say(str(error))
+
+
+def _results_of(folder: RunFolder) -> Results:
+    """What its ``results.json`` says; where it is missing or broken: that nothing was judged yet."""
+    try:
+        return msgspec.json.decode(folder.results.read_bytes(), type=Results)
     except (OSError, msgspec.MsgspecError):
-        return False
+        return Results()
 
 
 def report(target: str) -> ExitCode:
     """``report``: write the report of a run again; print its path."""
     folder = RunFolder.open(Path(target))
-    if not folder.results.exists():
-        judge_run(folder)
+    before = _results_of(folder)
+    if before.stage != "judged":
+        folder.write_json(folder.results, judge_run(folder, interrupted=before.interrupted)[0])
     history = History.load(folder.path, workload_class(read_spec(folder).workload).encoder)
     _print(str(write_report(folder, history)))
     return ExitCode.VALID
@@ -160,10 +171,7 @@ def list_(what: str, out: str | None, form: str | None) -> ExitCode:
 
 
 def _verdict_of(spec: Path) -> str:
-    try:
-        results = msgspec.json.decode(RunFolder(spec.parent).results.read_bytes(), type=Results)
-    except (OSError, msgspec.MsgspecError):
-        return "no results"
+    results = _results_of(RunFolder(spec.parent))
     if results.stage != "judged":
         return "not judged"
     names = ", ".join(sorted({anomaly.name for anomaly in results.anomalies()}))

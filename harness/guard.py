@@ -28,6 +28,9 @@ def _run(program: Callable[[], ExitCode]) -> ExitCode:  # noqa: PLR0911 (a table
         return program()
     except QuorumquakeError as error:
         return _say(str(error), error.code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)  # noqa: T201
+        return ExitCode.USAGE
     except click.ClickException as error:
         return _say(error.format_message(), ExitCode.USAGE)
     except (KeyboardInterrupt, click.Abort):

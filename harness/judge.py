@@ -59,11 +59,10 @@ def judge(
 
 
 def judge_run(folder: RunFolder, *, interrupted: bool = False) -> tuple[Results, History]:
-    """Judge what a run's folder holds, and write its ``results.json``."""
+    """Judge what a run's folder holds; writes nothing."""
     spec = read_spec(folder)
     history = History.load(folder.path, workload_class(spec.workload).encoder)
     results = judge(history, spec.workload, spec.workload_options, nemeses=spec.nemesis, interrupted=interrupted)
-    folder.write_json(folder.results, results)
     return results, history
 
 

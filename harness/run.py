@@ -20,7 +20,8 @@ import msgspec
 
 from cluster.api import Cluster
 from harness.drive import drive
-from harness.exit_codes import ExitCode, QuorumquakeError, code_of, worst_code
+from harness.exit_codes import EnvironmentFailure, ExitCode, QuorumquakeError, code_of, worst_code
+from harness.history import History
 from harness.interpreter import Outcome
 from harness.journal import Journal
 from harness.judge import judge_run
@@ -54,14 +55,14 @@ class Finished(msgspec.Struct):
     """A run that has ended.
 
     Attributes:
-        history: its ``harness.history.History``.
+        history: what was recorded.
         code: its exit code.
         failure: what ended it before its time, in one sentence.
     """
 
     folder: RunFolder
     results: Results
-    history: Any
+    history: History
     code: ExitCode
     failure: str = ""
 
@@ -106,20 +107,30 @@ def run(plan: Plan, watcher: Watcher | LiveLine | None = None) -> Finished:
     watcher.say(f"recording to {folder.path}")
     _write_spec(folder, spec, cluster)
     folder.write_json(folder.results, Results(stage="running", workload=spec.workload, claim=workload.claim))
-    outcome, failure = _record(plan, folder, watcher)
-    _write_spec(folder, spec, cluster)  # now with what the cluster said of itself
-    folder.write_json(folder.results, Results(stage="recorded", workload=spec.workload, claim=workload.claim))
-    interrupted = outcome is None or outcome.interrupted
+    outcome, failure = record(plan, folder, watcher)
     watcher.say("checking the history")
-    results, history = judge_run(folder, interrupted=interrupted and failure is None)
-    write_report(folder, history)
-    if failure is None:
-        return Finished(folder, results, history, ExitCode(results.exit_code))
-    code = worst_code([code_of(results.valid), getattr(failure, "code", ExitCode.INTERNAL)])
-    return Finished(folder, results, history, code, _sentence(failure))
+    results, history = judge_run(folder, interrupted=outcome is not None and outcome.interrupted)
+    failure = failure or _write_down(folder, spec, cluster, results, history)
+    code = ExitCode(results.exit_code)
+    if failure is not None:
+        code = worst_code([code_of(results.valid), getattr(failure, "code", ExitCode.INTERNAL)])
+    return Finished(folder, results, history, code, _sentence(failure) if failure else "")
 
 
-def _record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[Outcome | None, Exception | None]:
+def _write_down(
+    folder: RunFolder, spec: RunSpec, cluster: Cluster, results: Results, history: History
+) -> EnvironmentFailure | None:
+    """Write what was found out. Where that cannot be done, it is still told."""
+    try:
+        _write_spec(folder, spec, cluster)  # again, now with what the cluster said of itself
+        folder.write_json(folder.results, results)
+        write_report(folder, history)
+    except EnvironmentFailure as failure:
+        return failure
+    return None
+
+
+def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[Outcome | None, Exception | None]:
     """Drive the test; return how it ended, or what ended it if at least one operation was recorded by then."""
     stop = _Stop()
     journal = Journal(folder.journal)

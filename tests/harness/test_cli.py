@@ -304,3 +304,20 @@ def test_an_anomaly_counts_more_than_the_interruption(tmp_path):
     bug = ["--nemesis", "none", "--bug", "skip-write-conflict", "--workload-opt", "mode=optimistic"]
     code, _, _ = interrupt(tmp_path, bug, 2_000_000)
     assert code == ExitCode.ANOMALY
+
+
+def test_a_full_disk_is_the_environment_and_what_was_recorded_is_judged(tmp_path):
+    # A limit on the size of a file stands for a disk that is full: the write fails in the same place.
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 200; trap "" XFSZ; exec "$0" "$@"', sys.executable, "-m", "harness.cli", *SHORT]
+        + ["--time-limit", "60", "--format", "json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == ExitCode.ENVIRONMENT, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "history.jsonl" in done.stderr
+    assert json.loads(done.stdout)["valid"] == "unknown"
