@@ -308,9 +308,9 @@ def test_an_anomaly_counts_more_than_the_interruption(tmp_path):
 
 def test_a_full_disk_is_the_environment_and_what_was_recorded_is_judged(tmp_path):
     # A limit on the size of a file stands for a disk that is full: the write fails in the same place.
+    limited = ["bash", "-c", 'ulimit -f 200; trap "" XFSZ; exec "$0" "$@"']
     done = subprocess.run(
-        ["bash", "-c", 'ulimit -f 200; trap "" XFSZ; exec "$0" "$@"', sys.executable, "-m", "harness.cli", *SHORT]
-        + ["--time-limit", "60", "--format", "json"],
+        [*limited, sys.executable, "-m", "harness.cli", *SHORT, "--time-limit", "60", "--format", "json"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
