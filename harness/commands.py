@@ -15,7 +15,7 @@ from harness.config import WORKLOAD_TABLE, load_config
 from harness.exit_codes import EnvironmentFailure, ExitCode, UsageError, worst_code
 from harness.history import History
 from harness.judge import judge_file, judge_run, read_spec
-from harness.registry import WORKLOADS, spec_of, workload_options
+from harness.registry import WORKLOADS, spec_of, workload_class, workload_options
 from harness.results import Results
 from harness.run import Finished, Plan, plan_run
 from harness.run import run as run_plan
