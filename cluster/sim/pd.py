@@ -22,17 +22,8 @@ from cluster.sim.raft import Raft, RaftConfig
 from cluster.sim.raft_log import RaftStorage
 from cluster.sim.raft_messages import Message
 from cluster.sim.tso import SAVE_INTERVAL_MS, UPDATE_INTERVAL_NS, TimestampOracle, first_physical
-from cluster.sim.wire import (
-    AskSplit,
-    Done,
-    GetRegion,
-    GetTimestamps,
-    PdNotLeader,
-    Region,
-    RegionHeartbeat,
-    SplitId,
-    Timestamps,
-)
+from cluster.sim.wire import Done, Region
+from cluster.sim.wire_pd import AskSplit, GetRegion, GetTimestamps, PdNotLeader, RegionHeartbeat, SplitId, Timestamps
 from harness.clock import MILLISECOND, SECOND
 from harness.rng import Streams
 from harness.virtual_time import VirtualLoop

@@ -11,7 +11,7 @@ from typing import Any
 from cluster.sim.backoff import PD_NO_ANSWER, STALE_ROUTE, Budget
 from cluster.sim.network import RpcError
 from cluster.sim.rpc import Rpc
-from cluster.sim.wire import GetRegion, GetTimestamps, PdNotLeader, PdRequest, RegionInfo
+from cluster.sim.wire_pd import GetRegion, GetTimestamps, PdNotLeader, PdRequest, RegionInfo
 
 _ONE = GetTimestamps(1)
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from cluster.sim.wire import INFINITY, Region, RegionInfo
+from cluster.sim.wire import INFINITY, Region
+from cluster.sim.wire_pd import RegionInfo
 
 _UNKNOWN = RegionInfo(None, None)
 

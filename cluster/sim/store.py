@@ -17,18 +17,16 @@ from cluster.sim.raft_messages import Message
 from cluster.sim.region_machine import RegionMachine
 from cluster.sim.store_pd import PdLine
 from cluster.sim.wire import (
-    AskSplit,
     Done,
     NotLeader,
     Region,
-    RegionHeartbeat,
     RegionNotFound,
     ServerIsBusy,
-    SplitId,
     SplitRegion,
     StoreRequest,
     TransferLeader,
 )
+from cluster.sim.wire_pd import AskSplit, RegionHeartbeat, SplitId
 from harness.clock import SECOND
 from harness.rng import Streams
 from harness.virtual_time import VirtualLoop

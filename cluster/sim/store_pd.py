@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cluster.sim.network import Network, RpcError
 from cluster.sim.node import SimNode
-from cluster.sim.wire import PdNotLeader, PdRequest
+from cluster.sim.wire_pd import PdNotLeader, PdRequest
 from harness.clock import MILLISECOND, SECOND
 
 _TIMEOUT_NS: Final = SECOND

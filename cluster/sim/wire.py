@@ -1,4 +1,4 @@
-"""What clients, stores and PD say to each other: TiKV's and PD's messages (kvproto), as far as they matter here.
+"""What clients and stores say to each other: TiKV's messages (kvproto), as far as they matter here.
 
 All are immutable once sent. A timestamp is ``physical milliseconds << 18 | logical``.
 """
@@ -340,62 +340,6 @@ class TxnStatus(Struct, frozen=True):
     commit_ts: int = 0
     ttl_ms: int = 0
 
-
-# Requests to PD. Any member may answer PdNotLeader.
-
-
-class PdNotLeader(Struct, frozen=True):
-    """This member does not lead; ``leader`` is who it thinks does."""
-
-    leader: str | None
-
-
-class GetTimestamps(Struct, frozen=True):
-    """Ask the TSO for ``count`` timestamps. Answer: Timestamps | PdNotLeader."""
-
-    count: int
-
-
-class Timestamps(Struct, frozen=True):
-    """The last of the timestamps; the others are the logical parts just below it."""
-
-    last: int
-
-
-class GetRegion(Struct, frozen=True):
-    """Where is this key? Answer: RegionInfo | PdNotLeader; RegionInfo(None, None) where PD does not know yet."""
-
-    key: bytes
-
-
-class RegionInfo(Struct, frozen=True):
-    """A region and the store that leads it, as far as PD knows."""
-
-    region: Region | None
-    leader: str | None
-
-
-class RegionHeartbeat(Struct, frozen=True):
-    """From the leader of a region to PD: I lead it in this term. Answer: Done | PdNotLeader."""
-
-    region: Region
-    leader: str
-    term: int
-
-
-class AskSplit(Struct, frozen=True):
-    """From a store to PD: an id for a new region. Answer: SplitId | PdNotLeader."""
-
-    region_id: int
-
-
-class SplitId(Struct, frozen=True):
-    """The id of the region to be made."""
-
-    region_id: int
-
-
-PdRequest = GetTimestamps | GetRegion | RegionHeartbeat | AskSplit
 
 # Administration, as pd-ctl does it: sent to stores by the nemesis through PD, here directly.
 

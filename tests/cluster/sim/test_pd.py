@@ -7,18 +7,8 @@ from typing import Any
 from cluster.sim.network import Network
 from cluster.sim.node import SimNode
 from cluster.sim.pd import PdMember
-from cluster.sim.wire import (
-    AskSplit,
-    Done,
-    Epoch,
-    GetRegion,
-    GetTimestamps,
-    PdNotLeader,
-    Region,
-    RegionHeartbeat,
-    RegionInfo,
-    SplitId,
-)
+from cluster.sim.wire import Done, Epoch, Region
+from cluster.sim.wire_pd import AskSplit, GetRegion, GetTimestamps, PdNotLeader, RegionHeartbeat, RegionInfo, SplitId
 from harness.clock import MILLISECOND, SECOND
 from harness.rng import Streams
 from harness.virtual_time import VirtualLoop

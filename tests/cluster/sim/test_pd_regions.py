@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.sim.pd_regions import RegionTable
-from cluster.sim.wire import Epoch, Region, RegionInfo
+from cluster.sim.wire import Epoch, Region
+from cluster.sim.wire_pd import RegionInfo
 
 PEERS = ("kv1", "kv2", "kv3")
 

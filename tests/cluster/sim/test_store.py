@@ -11,7 +11,6 @@ from cluster.sim.node import SimNode
 from cluster.sim.raft_messages import InstallSnapshot
 from cluster.sim.store import TikvStore
 from cluster.sim.wire import (
-    AskSplit,
     Commit,
     Done,
     Epoch,
@@ -22,21 +21,19 @@ from cluster.sim.wire import (
     Locked,
     Mutation,
     NotLeader,
-    PdNotLeader,
     Prewrite,
     Region,
     RegionContext,
-    RegionHeartbeat,
     RegionNotFound,
     ResolveLock,
     Scan,
-    SplitId,
     SplitRegion,
     StaleCommand,
     StoreRequest,
     TransferLeader,
     WriteConflict,
 )
+from cluster.sim.wire_pd import AskSplit, PdNotLeader, RegionHeartbeat, SplitId
 from harness.clock import MILLISECOND, SECOND
 from harness.rng import Streams
 from harness.virtual_time import VirtualLoop

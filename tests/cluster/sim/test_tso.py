@@ -12,7 +12,8 @@ from cluster.sim.network import Network, RpcError
 from cluster.sim.node import SimNode
 from cluster.sim.pd import PdMember
 from cluster.sim.tso import MAX_LOGICAL, SAVE_INTERVAL_MS, TimestampOracle, first_physical
-from cluster.sim.wire import GetTimestamps, PdNotLeader, Timestamps, physical_ms
+from cluster.sim.wire import physical_ms
+from cluster.sim.wire_pd import GetTimestamps, PdNotLeader, Timestamps
 from harness.clock import MILLISECOND, SECOND
 from harness.rng import Stream, Streams
 from harness.virtual_time import VirtualLoop

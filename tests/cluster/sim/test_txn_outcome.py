@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cluster.errors import Aborted, RolledBack, UnavailableBeforeCommit, Undetermined
-from cluster.sim import wire
+from cluster.sim import wire, wire_pd
 from harness.clock import MILLISECOND, SECOND
 
 KEYS = (b"a", b"h")  # in two regions; the first is the primary
@@ -157,7 +157,7 @@ def test_when_nobody_ever_listened_it_is_a_definite_abort(simulated):
     simulated(main)
 
 
-@pytest.mark.parametrize("command", [wire.Prewrite, wire.GetTimestamps])
+@pytest.mark.parametrize("command", [wire.Prewrite, wire_pd.GetTimestamps])
 def test_what_fails_before_the_commit_was_sent_is_definite_and_rolled_back(simulated, mode, command):
     async def main(cluster):
         txn = await prepared(cluster, mode)
