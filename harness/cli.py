@@ -34,7 +34,7 @@ def cli() -> None:
 @click.option(
     "--cluster", metavar="sim|pd://H:P", help="The cluster: simulated, or one that is running. [default: sim]"
 )
-@click.option("--nemesis", metavar="a,b|all|none", help="Faults to inject. [default: all on sim, else none]")
+@click.option("--nemesis", metavar="a,b|all|none", help="Faults to inject. [default: all on sim; what --bug needs]")
 @click.option("--nemesis-interval", metavar="TIME", help="Mean time between faults. [default: 5s]")
 @click.option("--time-limit", metavar="TIME", help="Length of the main phase, in the cluster's time. [default: 60s]")
 @click.option("--concurrency", metavar="N", type=int, help="Client processes at once. [default: 10]")

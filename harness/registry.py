@@ -14,7 +14,7 @@ from harness.exit_codes import UsageError
 from harness.protocols import Workload
 from harness.rng import Streams
 from harness.settings import DEFAULTS, merge, resolve_workload_options, split_names, to_spec
-from harness.spec import RunSpec
+from harness.spec import ALL, RunSpec
 from harness.suggest import unknown_name
 from nemesis.registry import expand
 from workloads.bank import Bank
@@ -66,8 +66,15 @@ def spec_of(workload: str, options: Mapping[str, Any], own: Mapping[str, Any]) -
     """
     check_cluster(options["cluster"])
     check_bug(options["bug"])
-    nemesis = expand(split_names(options["nemesis"], simulated=options["cluster"] == "sim"))
+    nemesis = expand(split_names(options["nemesis"], default_nemesis(options["cluster"], options["bug"])))
     return to_spec(workload, options, workload_options(workload, own), nemesis)
+
+
+def default_nemesis(cluster: str, bug: str | None) -> tuple[str, ...]:
+    """What ``--nemesis`` is where it is not given: what a planted bug needs in order to show, else all that is ours."""
+    if bug is not None:
+        return BUGS[bug].needs
+    return (ALL,) if cluster == "sim" else ()
 
 
 def make_workload(spec: RunSpec) -> Workload:

@@ -105,7 +105,7 @@ def run(plan: Plan, watcher: Watcher | LiveLine | None = None) -> Finished:
     watcher = watcher or Watcher()
     folder = RunFolder.create(Path(spec.out), spec.workload, f"seed{spec.seed}")
     watcher.say(f"recording to {folder.path}")
-    _write_spec(folder, spec, cluster)
+    write_spec(folder, spec, cluster)
     folder.write_json(folder.results, Results(stage="running", workload=spec.workload, claim=workload.claim))
     outcome, failure = record(plan, folder, watcher)
     watcher.say("checking the history")
@@ -122,7 +122,7 @@ def _write_down(
 ) -> EnvironmentFailure | None:
     """Write what was found out. Where that cannot be done, it is still told."""
     try:
-        _write_spec(folder, spec, cluster)  # again, now with what the cluster said of itself
+        write_spec(folder, spec, cluster)  # again, now with what the cluster said of itself
         folder.write_json(folder.results, results)
         write_report(folder, history)
     except EnvironmentFailure as failure:
@@ -171,7 +171,8 @@ def _nemesis(plan: Plan, journal: Journal) -> NemesisClient | None:
     return NemesisClient(plan.cluster, plan.schedule, keys, splits, None if plan.cluster.deterministic else journal)
 
 
-def _write_spec(folder: RunFolder, spec: RunSpec, cluster: Cluster) -> None:
+def write_spec(folder: RunFolder, spec: RunSpec, cluster: Cluster) -> None:
+    """Write ``spec.json``: the spec, and what took part in the run."""
     content = {
         "schema_version": 1,
         **msgspec.to_builtins(spec),

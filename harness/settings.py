@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.exit_codes import UsageError
 from harness.protocols import WorkloadOption
-from harness.spec import ALL, NONE, RunSpec, parse_duration
+from harness.spec import NONE, RunSpec, parse_duration
 from harness.suggest import unknown_name
 
 DEFAULTS: dict[str, Any] = {
@@ -63,10 +63,10 @@ def to_spec(
     )
 
 
-def split_names(asked: str | list[Any] | None, *, simulated: bool) -> list[str]:
-    """The names in ``--nemesis``: all on a simulated cluster, none elsewhere, where nothing was asked."""
+def split_names(asked: str | list[Any] | None, default: Sequence[str]) -> list[str]:
+    """The names in ``--nemesis``, or ``default`` where nothing was asked."""
     if asked is None:
-        return [ALL] if simulated else []
+        return list(default)
     parts = asked if isinstance(asked, list) else asked.split(",")
     names = [str(part).strip() for part in parts]
     if names == [NONE]:
