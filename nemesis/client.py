@@ -25,7 +25,7 @@ from nemesis.timetable import Timetable
 
 HEAL_ALL: Final = "heal-all"
 HEAL_ATTEMPTS: Final = 3
-STRIKE_S: Final = 3.0  # for an instant fault to come about; others are waiting for their turn
+STRIKE_S: Final = 4.0  # for an instant fault to come about; others are waiting for their turn
 
 
 class FaultJournal(Protocol):
@@ -147,6 +147,8 @@ class NemesisClient:
     # The operations.
 
     async def _start(self, fault: LastingFault, value: Mapping[str, Any]) -> tuple[list[str], Evidence]:
+        if value["id"] in self._ledger.holdings:  # an earlier try may have done a part of it
+            await self._undo(self._ledger.holdings[value["id"]])
         injection = fault.inject(dict(value), self._scene())
         holding = Holding(value["id"], fault.kind, injection.targets, [])
         if self._journal is not None:

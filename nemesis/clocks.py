@@ -18,6 +18,7 @@ from nemesis.targets import (
     ISOLATED,
     ONE,
     PD_LEADER,
+    PDS,
     REGION_LEADER,
     SOME,
     Weights,
@@ -25,7 +26,8 @@ from nemesis.targets import (
     find_targets,
 )
 
-SKEWED: Weights = ((ONE, 2), (SOME, 2), (ALL, 2), (PD_LEADER, 2), (REGION_LEADER, 2), (ISOLATED, 4))
+# The members of PD, each off by another amount: that is what its saved window is for.
+SKEWED: Weights = ((ONE, 2), (SOME, 2), (ALL, 2), (PDS, 4), (PD_LEADER, 2), (REGION_LEADER, 2), (ISOLATED, 4))
 DRIFTING: Weights = ((ONE, 2), (SOME, 3), (ALL, 1), (PD_LEADER, 1), (REGION_LEADER, 2))
 
 OFFSETS_MS = (100, 250, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 60_000, 120_000, 300_000)
@@ -43,7 +45,6 @@ class ClockSkew(LastingFault):
     kind: ClassVar[str] = "clock-skew"
     needs: ClassVar[tuple[str, ...]] = ("skew",)
     colour: ClassVar[str] = "#7a5bc6"
-    long_share: ClassVar[int] = 20
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw whom, and for each node how far; a period makes it a strobe."""
@@ -80,7 +81,10 @@ class ClockDrift(LastingFault):
     kind: ClassVar[str] = "clock-drift"
     needs: ClassVar[tuple[str, ...]] = ("drift",)
     colour: ClassVar[str] = "#9b7fd1"
-    long_share: ClassVar[int] = 40
+
+    def durations(self, plan: Plan) -> tuple[int, int, int]:  # noqa: ARG002
+        """It takes its time until rates show."""
+        return (30, 30, 40)
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw whom, and for each node its rate."""
@@ -105,7 +109,7 @@ class ClockStep(LastingFault):
     needs: ClassVar[tuple[str, ...]] = ("step_monotonic", "partition")
     colour: ClassVar[str] = "#3d3d3d"
     beyond_assumptions: ClassVar[bool] = True
-    long_share: ClassVar[int] = 100
+    recovery_ms: ClassVar[tuple[int, ...]] = (2_000, 4_000, 8_000)
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw the region, and how far back."""
@@ -114,7 +118,7 @@ class ClockStep(LastingFault):
 
     def draw_duration_ns(self, stream: Stream, plan: Plan) -> int:  # noqa: ARG002
         """Draw how long: past any election."""
-        return stream.choice(LONG_MS[2:]) * MILLISECOND
+        return stream.choice(LONG_MS) * MILLISECOND
 
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Step the clock and cut the links."""

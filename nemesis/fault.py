@@ -20,9 +20,10 @@ from nemesis.effect import Effect
 
 Plan = dict[str, Any]
 
-SHORT_MS = (1_000, 1_500, 2_000, 3_000, 4_000, 5_000, 6_500, 8_000)
-# A Raft group of TiKV elects a new leader after 10 to 20 s: only what lasts as long shows what happens then.
-LONG_MS = (12_000, 15_000, 18_000, 21_000, 25_000)
+# Two times of TiKV divide what can happen: a lock lives for 3 s, and a Raft group elects a new leader after 10 to 20 s.
+SHORT_MS = (1_000, 1_500, 2_000, 3_000)
+MIDDLE_MS = (4_000, 5_000, 6_000, 7_000)  # transactions outlive their locks, leaders stay
+LONG_MS = (18_000, 21_000, 25_000)  # others are elected
 
 
 class World(msgspec.Struct, frozen=True):
@@ -113,18 +114,25 @@ class Fault(ABC):
 
 
 class LastingFault(Fault):
-    """A fault with a start and a stop."""
+    """A fault with a start and a stop.
 
-    long_share: ClassVar[int] = 0  # of 100 draws, those of long duration
+    Attributes:
+        recovery_ms: how long afterwards the next disruptive fault begins at the earliest, as it is drawn: a cluster
+            that never gets up again tests nothing. Empty: this fault is not disruptive, most operations go on.
+    """
+
+    recovery_ms: ClassVar[tuple[int, ...]] = ()
 
     def draw_duration_ns(self, stream: Stream, plan: Plan) -> int:
         """Draw how long it lasts; called after ``draw``, with the same stream."""
-        long = stream.below(100) < self.share_of_long(plan)
-        return stream.choice(LONG_MS if long else SHORT_MS) * MILLISECOND
+        short, middle, _ = self.durations(plan)
+        at = stream.below(100)
+        of = SHORT_MS if at < short else MIDDLE_MS if at < short + middle else LONG_MS
+        return stream.choice(of) * MILLISECOND
 
-    def share_of_long(self, plan: Plan) -> int:  # noqa: ARG002
-        """How many of 100 such plans last long."""
-        return self.long_share
+    def durations(self, plan: Plan) -> tuple[int, int, int]:  # noqa: ARG002
+        """How many of 100 such plans are to last short, middle and long."""
+        return (40, 40, 20)
 
     @abstractmethod
     def inject(self, plan: Plan, scene: Scene) -> Injection:

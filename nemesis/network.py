@@ -21,7 +21,6 @@ class Degrade(LastingFault):
     kind: ClassVar[str] = "network"
     needs: ClassVar[tuple[str, ...]] = ("degrade",)
     colour: ClassVar[str] = "#4f9d8f"
-    long_share: ClassVar[int] = 20
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw whom, and the share lost and the delay, one of which may be 0."""

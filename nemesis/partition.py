@@ -9,22 +9,23 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from cluster.api import Cut
+from harness.clock import MILLISECOND
 from harness.rng import Stream
 from nemesis.effect import Severed
-from nemesis.fault import Injection, LastingFault, Plan, Scene, World
+from nemesis.fault import MIDDLE_MS, Injection, LastingFault, Plan, Scene, World
 from nemesis.targets import ONE, PD_LEADER, REGION_LEADER, Weights, draw_targets, draw_weighted, find_targets
 
-# Who is cut off from whom, and how often of 17 draws.
+# Who is cut off from whom, and how often of 20 draws.
 SHAPES: Weights = (
-    ("alone", 8),  # one node from all servers: any, the PD leader, a region's leader
-    ("from-stores", 2),  # a region's leader from the other stores, while PD still hears of it
+    ("alone", 9),  # one node from all servers: any, the PD leader, a region's leader
+    ("from-stores", 4),  # a region's leader from the other stores, while PD still hears of it
     ("halves", 2),
-    ("minority", 2),  # a minority of the stores and one PD member
+    ("minority", 1),  # a minority of the stores and one PD member
     ("one-way", 2),  # messages flow in one direction only
     ("ring", 1),  # every server sees a majority, no two the same
     ("bridge", 1),  # two halves, and one server that sees both
 )
-ALONE: Weights = ((ONE, 2), (PD_LEADER, 2), (REGION_LEADER, 5))
+ALONE: Weights = ((ONE, 1), (PD_LEADER, 2), (REGION_LEADER, 7))
 
 
 class Partition(LastingFault):
@@ -33,6 +34,7 @@ class Partition(LastingFault):
     kind: ClassVar[str] = "partition"
     needs: ClassVar[tuple[str, ...]] = ("partition",)
     colour: ClassVar[str] = "#d9a441"
+    recovery_ms: ClassVar[tuple[int, ...]] = (1_000, 2_000, 4_000, 8_000)
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw a shape and the nodes on one side of it."""
@@ -46,9 +48,16 @@ class Partition(LastingFault):
             return {"shape": shape, "lost": direction, **draw_targets(stream, world, ((ONE, 1), (REGION_LEADER, 1)))}
         return {"shape": shape, "on": shape, "nodes": _draw_side(stream, world, shape)}
 
-    def share_of_long(self, plan: Plan) -> int:
-        """A leader that is cut off matters once another one was elected."""
-        return 80 if plan["on"] in {PD_LEADER, REGION_LEADER} else 35
+    def durations(self, plan: Plan) -> tuple[int, int, int]:
+        """A leader cut off matters once its transactions' locks expire, and once another is elected: PD's after 6 s."""
+        if plan["on"] == REGION_LEADER and plan["shape"] != "one-way":
+            return (5, 45, 50)
+        return (20, 70, 10) if plan["on"] == PD_LEADER else (45, 40, 15)
+
+    def draw_flaps(self, stream: Stream, plan: Plan, duration_ns: int) -> int:
+        """Draw how often it comes back a moment after it has healed: links seldom fail once and for all."""
+        cuts_off_leader = plan["on"] == REGION_LEADER and duration_ns <= MIDDLE_MS[-1] * MILLISECOND
+        return stream.choice((1, 2, 3)) if cuts_off_leader else 0
 
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Cut the links."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar, Final
 
 from cluster.api import Evidence
 from harness.rng import Stream
 from nemesis.fault import InstantFault, NotApplicable, Plan, Scene, World
+
+ATTEMPT_S: Final = 1.0
+ATTEMPTS: Final = 3  # the nemesis has other things to do
 
 
 class PdTransfer(InstantFault):
@@ -42,10 +47,9 @@ class LeaderTransfer(InstantFault):
         return None if world.keys else 0
 
     async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
-        """Ask for it."""
-        key = scene.keys[plan["key"]]
-        targets = _leader(scene.faults.region_leader(key), "the region")
-        return targets, await scene.faults.transfer_region_leader(key)
+        """Ask for it; if it does not come about, ask for another region's."""
+        keys = [*scene.keys[plan["key"] :], *scene.keys[: plan["key"]]]
+        return await _first_that_moves(scene, keys, scene.faults.transfer_region_leader)
 
 
 class Split(InstantFault):
@@ -66,15 +70,43 @@ class Split(InstantFault):
     async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
         """Ask for it."""
         count = len(scene.keys)
-        for number in range(plan["key"], plan["key"] + count):
-            if number % count not in scene.boundaries:
-                key = scene.keys[number % count]
-                targets = _leader(scene.faults.region_leader(key), "the region")
-                evidence = await scene.faults.split_region(key)
-                if evidence.verified:
-                    scene.boundaries.add(number % count)
-                return targets, evidence
-        raise NotApplicable("regions begin at all keys already")
+        numbers = [(plan["key"] + i) % count for i in range(count)]
+        left = {scene.keys[number]: number for number in numbers if number not in scene.boundaries}
+        if not left:
+            raise NotApplicable("regions begin at all keys already")
+
+        async def split(key: bytes) -> Evidence:
+            evidence = await scene.faults.split_region(key)
+            if evidence.verified:
+                scene.boundaries.add(left[key])
+            return evidence
+
+        return await _first_that_moves(scene, list(left), split)
+
+
+async def _first_that_moves(
+    scene: Scene, keys: Sequence[bytes], act: Callable[[bytes], Awaitable[Evidence]]
+) -> tuple[list[str], Evidence]:
+    """Do it to the region of the first of these keys where it comes about; each leader is asked once.
+
+    A leader may be cut off from its peers, or about to be deposed: the next one may not.
+    """
+    tried: dict[str, Evidence] = {}
+    for key in keys:
+        leader = scene.faults.region_leader(key)
+        if leader is None or leader in tried:
+            continue
+        try:
+            async with asyncio.timeout(ATTEMPT_S):
+                tried[leader] = await act(key)
+        except TimeoutError:
+            tried[leader] = Evidence(verified=False, measured={"leader": leader, "timeout_s": ATTEMPT_S})
+        if tried[leader].verified or len(tried) == ATTEMPTS:
+            return [leader], tried[leader]
+    if not tried:
+        raise NotApplicable("no region has a leader just now")
+    leader, evidence = next(reversed(tried.items()))
+    return [leader], evidence
 
 
 def _leader(node: str | None, of: str) -> list[str]:

@@ -22,6 +22,7 @@ from nemesis.targets import (
 )
 
 KILLED: Weights = ((ONE, 3), (MINORITY, 2), (MAJORITY, 3), (ALL, 2), (PD_LEADER, 2), (REGION_LEADER, 4))
+_SINGLE = (ONE, PD_LEADER, REGION_LEADER)
 PAUSED: Weights = ((ONE, 3), (MINORITY, 2), (STORES, 1), (PD_LEADER, 2), (REGION_LEADER, 4))
 
 
@@ -31,14 +32,15 @@ class Kill(LastingFault):
     kind: ClassVar[str] = "kill"
     needs: ClassVar[tuple[str, ...]] = ("kill",)
     colour: ClassVar[str] = "#c65b5b"
+    recovery_ms: ClassVar[tuple[int, ...]] = (4_000, 8_000, 12_000, 16_000)  # an election follows
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw whom."""
         return draw_targets(stream, world, KILLED)
 
-    def share_of_long(self, plan: Plan) -> int:
-        """Without a majority nothing happens at all, which takes no long time to find out."""
-        return 0 if plan["on"] in {ALL, MAJORITY} else 25
+    def durations(self, plan: Plan) -> tuple[int, int, int]:
+        """Where regions lose their majority nothing happens at all, which takes no long time to find out."""
+        return (40, 35, 25) if plan["on"] in _SINGLE else (50, 50, 0)
 
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Kill those that are not dead."""
@@ -53,14 +55,15 @@ class Pause(LastingFault):
     kind: ClassVar[str] = "pause"
     needs: ClassVar[tuple[str, ...]] = ("pause",)
     colour: ClassVar[str] = "#5b7fc6"
+    recovery_ms: ClassVar[tuple[int, ...]] = (1_000, 2_000, 4_000, 8_000)
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw whom."""
         return draw_targets(stream, world, PAUSED)
 
-    def share_of_long(self, plan: Plan) -> int:
+    def durations(self, plan: Plan) -> tuple[int, int, int]:
         """A pause past the election makes a leader that does not know it was deposed."""
-        return 0 if plan["on"] == STORES else 45
+        return (25, 35, 40) if plan["on"] in _SINGLE else (50, 50, 0)
 
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Freeze those that run."""

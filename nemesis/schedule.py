@@ -21,8 +21,10 @@ from nemesis.registry import FAULTS
 from nemesis.targets import REGION_LEADER, words
 
 REST_NS = 1 * SECOND  # between two lasting faults of one kind, so that they never overlap
+FLAP_NS = 3 * SECOND  # until a partition that flaps comes back: clients have noticed by then that it was over
 SHORTEST_NS = 1 * SECOND  # what is left of a fault before the time limit, or it is not begun
 COMPANION_NS = (1 * SECOND, 6 * SECOND)  # how long after a partition the clock fault beside it begins
+ALONE = 4  # of so many disruptive faults all but one are left alone by the others
 MARGIN_NS = 1 * MILLISECOND  # the last stops come this long before the time limit
 
 _AIM = ("on", "nodes", "key")
@@ -50,6 +52,14 @@ class PlannedFault(msgspec.Struct, frozen=True):
         """When it is undone, in nanoseconds after the beginning of the main phase."""
         return self.start + self.duration
 
+    def begin(self) -> Op:
+        """The nemesis operation that puts it in force, or does it."""
+        return _op(f"start-{self.kind}" if self.duration else self.kind, {"id": self.id, **self.plan})
+
+    def end(self) -> Op:
+        """The nemesis operation that undoes it, if it lasts."""
+        return _op(f"stop-{self.kind}", {"id": self.id})
+
 
 class Schedule(msgspec.Struct, frozen=True):
     """The faults of a run, in the order of their starts."""
@@ -59,20 +69,6 @@ class Schedule(msgspec.Struct, frozen=True):
     def without(self, fault_id: int) -> Schedule:
         """The same without one fault."""
         return Schedule(tuple(fault for fault in self.faults if fault.id != fault_id))
-
-    def operations(self) -> list[tuple[int, Op]]:
-        """The nemesis operations with their times, for ``harness.generator.at_times``."""
-        events: list[tuple[int, int, Op]] = []
-        for fault in self.faults:
-            value = {"id": fault.id, **fault.plan}
-            if not fault.duration:
-                events.append((fault.start, 1, _op(fault.kind, value)))
-                continue
-            events.append((fault.start, 1, _op(f"start-{fault.kind}", value)))
-            events.append((fault.stop, 0, _op(f"stop-{fault.kind}", {"id": fault.id})))
-        # Of one instant, stops come first.
-        events.sort(key=lambda event: event[:2])
-        return [(time, op) for time, _, op in events]
 
     def describe(self) -> str:
         """A line for each fault, for ``--dry-run``."""
@@ -112,9 +108,10 @@ def draw_schedule(kinds: Sequence[str], world: World, streams: Streams, *, inter
         interval_ns: from one start to the next, on average. Shorter if that is needed for every kind to come.
         limit_ns: the length of the main phase. All stops lie within.
 
-    Lasting faults of different kinds may overlap, those of one kind do not. Some partitions that cut a region's leader
-    off get a clock fault beside them, if both kinds are asked for: that pair is what leases must survive, and would
-    seldom meet by chance.
+    Lasting faults of different kinds may overlap, those of one kind do not. Disruptive ones, after which leaders may
+    have to be elected, lie as far apart as a round allows, and most of them are given time to recover from. Most
+    partitions that cut a region's leader off get a clock fault beside them, if both kinds are asked for: that pair is
+    what leases must survive, and would seldom meet by chance.
     """
     if not kinds:
         return Schedule(())
@@ -143,6 +140,7 @@ class _Drawing:
         self._queue: list[str] = []
         self._drawn = dict.fromkeys(kinds, 0)
         self._free_from = dict.fromkeys(kinds, 0)
+        self._calm_from = 0  # when the cluster has recovered from the last disruptive fault
 
     def schedule(self) -> Schedule:
         """What was drawn."""
@@ -151,17 +149,34 @@ class _Drawing:
     def fill(self, start: int) -> bool:
         """Put the next fault that can begin at ``start`` there, if any can; False if there will never be one again."""
         possible = [kind for kind in self._kinds if not self._is_exhausted(kind)]
-        ready = [kind for kind in possible if self._free_from[kind] <= start]
+        ready = [kind for kind in possible if self._is_ready(kind, start)]
         # If all that are still due in this round have to wait, the next round begins beside it.
         if ready and not any(kind in ready for kind in self._queue):
-            order = self._streams("nemesis", "round", self._round).shuffle(self._kinds)
-            self._round += 1
-            self._queue += [kind for kind in order if kind in possible]
+            self._queue += [kind for kind in self._next_round() if kind in possible]
         kind = next((kind for kind in self._queue if kind in ready), None)
         if kind is not None:
             self._queue.remove(kind)
             self._add(kind, start)
         return bool(possible)
+
+    def _next_round(self) -> list[str]:
+        """All kinds in a new order, the disruptive ones spread evenly among the others."""
+        order = self._streams("nemesis", "round", self._round).shuffle(self._kinds)
+        self._round += 1
+        places = {True: 0, False: 0}
+        counts = {disruptive: sum(_is_disruptive(kind) == disruptive for kind in order) for disruptive in (True, False)}
+        spread: list[tuple[int, bool, str]] = []
+        for kind in order:
+            disruptive = _is_disruptive(kind)
+            spread.append(((2 * places[disruptive] + 1) * len(order) // counts[disruptive], disruptive, kind))
+            places[disruptive] += 1
+        return [kind for *_, kind in sorted(spread)]
+
+    def _is_ready(self, kind: str, start: int) -> bool:
+        if self._free_from[kind] > start:
+            return False
+        # What was asked for comes at least once, whatever else is going on then.
+        return not self._drawn[kind] or not _is_disruptive(kind) or self._calm_from <= start
 
     def _is_exhausted(self, kind: str) -> bool:
         most = FAULTS[kind].most(self._world)
@@ -177,18 +192,49 @@ class _Drawing:
         if isinstance(fault, LastingFault):
             if number and start + SHORTEST_NS > self._limit:
                 return
-            duration = min(fault.draw_duration_ns(stream, plan), self._limit - MARGIN_NS - start)
-            self._free_from[kind] = start + duration + REST_NS
-        self._append(kind, start, duration, plan)
-        if kind == Partition.kind and plan["on"] == REGION_LEADER and ClockSkew.kind in self._kinds:
-            self._accompany(plan, start, start + duration, self._streams("fault", kind, number, "beside"))
+            # No fault takes up more than a third of the run.
+            drawn = min(fault.draw_duration_ns(stream, plan), max(SHORTEST_NS, self._limit // 3))
+            duration = min(drawn, self._limit - MARGIN_NS - start)
+        stop = self._append(kind, start, duration, plan).stop
+        if isinstance(fault, Partition):
+            stop = self._follow(fault, self._faults[-1], number)
+        if isinstance(fault, LastingFault):
+            self._let_recover(fault, stop, self._streams("fault", kind, number, "recovery"))
 
-    def _accompany(self, partition: Plan, start: int, stop: int, stream: Stream) -> None:
-        start += stream.between(*COMPANION_NS)
-        wanted = stream.chance(2, 3)
-        if wanted and start >= self._free_from[ClockSkew.kind] and start + SHORTEST_NS <= stop:
-            self._append(ClockSkew.kind, start, stop - start, ClockSkew().draw_beside_partition(stream, partition))
-            self._free_from[ClockSkew.kind] = stop + REST_NS
+    def _let_recover(self, fault: LastingFault, stop: int, stream: Stream) -> None:
+        self._free_from[fault.kind] = stop + REST_NS
+        if fault.recovery_ms:
+            recovered = stop + stream.choice(fault.recovery_ms) * MILLISECOND
+            self._free_from[fault.kind] = max(stop + REST_NS, recovered)
+            if stream.below(ALONE):
+                self._calm_from = max(self._calm_from, recovered)
 
-    def _append(self, kind: str, start: int, duration: int, plan: Plan) -> None:
-        self._faults.append(PlannedFault(len(self._faults) + 1, kind, start, duration, plan))
+    def _follow(self, fault: Partition, first: PlannedFault, number: int) -> int:
+        """Draw what comes with a partition and after it; return when the last of it is over."""
+        if first.plan["on"] == REGION_LEADER and ClockSkew.kind in self._kinds:
+            self._accompany(first, self._streams("fault", fault.kind, number, "beside"))
+        stop = first.stop
+        flaps = fault.draw_flaps(self._streams("fault", fault.kind, number, "flaps"), first.plan, first.duration)
+        for flap in range(1, flaps + 1):
+            if stop + FLAP_NS + first.duration + MARGIN_NS <= self._limit:
+                again = {**first.plan, "again": flap}
+                stop = self._append(first.kind, stop + FLAP_NS, first.duration, again).stop
+        return stop
+
+    def _accompany(self, partition: PlannedFault, stream: Stream) -> None:
+        # As late as it may be: a clock that is set back lets even a lease that has run out hold again.
+        start = max(partition.start + stream.between(*COMPANION_NS), self._free_from[ClockSkew.kind])
+        if stream.chance(9, 10) and start + SHORTEST_NS <= partition.stop:
+            plan = ClockSkew().draw_beside_partition(stream, partition.plan)
+            self._append(ClockSkew.kind, start, partition.stop - start, plan)
+            self._free_from[ClockSkew.kind] = partition.stop + REST_NS
+
+    def _append(self, kind: str, start: int, duration: int, plan: Plan) -> PlannedFault:
+        fault = PlannedFault(len(self._faults) + 1, kind, start, duration, plan)
+        self._faults.append(fault)
+        return fault
+
+
+def _is_disruptive(kind: str) -> bool:
+    fault = FAULTS[kind]
+    return isinstance(fault, LastingFault) and bool(fault.recovery_ms)

@@ -16,6 +16,7 @@ SOME = "some"
 MINORITY = "minority"
 MAJORITY = "majority"
 STORES = "stores"
+PDS = "pds"
 ALL = "all"
 PD_LEADER = "pd-leader"
 REGION_LEADER = "region-leader"
@@ -46,7 +47,7 @@ def draw_targets(stream: Stream, world: World, weights: Weights) -> Plan:
 
 
 def _draw_nodes(stream: Stream, world: World, on: str) -> list[str]:
-    whole = {STORES: world.stores, ALL: world.servers}
+    whole = {STORES: world.stores, PDS: world.pds, ALL: world.servers}
     if on in whole:
         return list(whole[on])
     if on == SOME:
@@ -71,21 +72,21 @@ def find_targets(plan: Plan, scene: Scene) -> list[str]:
 
 
 def spare(targets: Sequence[str], unfit: Sequence[str], world: World) -> list[str]:
-    """Leave out those that are ``unfit``; if that leaves none of one, take the next node of its role instead.
+    """Leave out those that are ``unfit``; if that leaves none, take another node, of the same role if there is one.
 
     Raises:
-        NotApplicable: every node that could be meant is unfit.
+        NotApplicable: every node is unfit.
     """
     fit = [node for node in targets if node not in unfit]
     if fit:
         return fit
-    if len(targets) == 1:
-        group = world.pds if targets[0] in world.pds else world.stores
-        at = group.index(targets[0])
-        for node in (*group[at:], *group[:at]):
-            if node not in unfit:
-                return [node]
-    raise NotApplicable(f"{', '.join(targets)}: down already")
+    group = world.pds if targets[0] in world.pds else world.stores
+    others = world.stores if group is world.pds else world.pds
+    at = group.index(targets[0])
+    for node in (*group[at:], *group[:at], *others):
+        if node not in unfit:
+            return [node]
+    raise NotApplicable("every node is down already")
 
 
 def words(plan: Plan) -> str:

@@ -19,6 +19,9 @@ VIAS = ("batch_get", "scan", "snapshot", "old-snapshot")
 FINAL_VIAS = ("batch_get", "scan", "snapshot")
 FINAL_ATTEMPTS = 30
 RETRY_NS = 500 * MILLISECOND
+# Of so many threads the last one only reads. Transfers wait for a store that lost its peers until they look for the
+# next leader. Who only reads stays with a deposed leader as long as that serves, and would be the one to see it.
+READER_EVERY = 5
 
 
 class BankGenerator:
@@ -40,13 +43,22 @@ class BankGenerator:
         thread = free[0] if len(free) == 1 else self._stream(ctx, "thread").choice(free)
         stream = self._stream(ctx, thread)
         process = ctx.processes[thread]
-        if stream.below(100) < self._read_share:
+        if self._reads(ctx, thread, stream):
             value = {"id": next(self._ids), "via": stream.choice(VIAS)}
             return Op(-1, ctx.time, process, INVOKE, "read", value)
         return Op(-1, ctx.time, process, INVOKE, "transfer", self._transfer(stream))
 
     def update(self, op: Op) -> None:
         """Nothing depends on what became of an operation."""
+
+    def _reads(self, ctx: Context, thread: int | str, stream: Stream) -> bool:
+        """Whether to read now. The threads that only read count towards the share; the others make up the rest."""
+        threads = sum(thread != NEMESIS for thread in ctx.processes)
+        readers = threads // READER_EVERY
+        left = threads * self._read_share - 100 * readers
+        if left < 0:  # so few reads are asked for that nobody can do nothing else
+            return stream.below(100) < self._read_share
+        return thread % READER_EVERY == READER_EVERY - 1 or stream.below(100 * (threads - readers)) < left
 
     def _transfer(self, stream: Stream) -> dict[str, Any]:
         source = stream.below(self._accounts)

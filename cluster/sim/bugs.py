@@ -92,7 +92,7 @@ BUGS: Final = {
             "A prewrite that is sent again is accepted although the transaction was rolled back.",
             "tikv#921 (prewrite after a rollback)",
             expects=("wrong-total",),
-            needs=("pause", "partition"),
+            needs=("partition",),
         ),
     )
 }

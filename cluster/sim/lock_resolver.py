@@ -55,9 +55,13 @@ class LockResolver:
         Which of the two cannot be told before the TTL of the lock found is over; then a rollback is left at the
         primary, which stops a prewrite that comes after all.
         """
-        expired = physical_ms(lock.start_ts) + lock.ttl_ms < physical_ms(now)
-        command = CheckTxnStatus(lock.primary, lock.start_ts, now, expired)
-        answer = await self._sender.send(lock.primary, command, budget)
+        while True:
+            expired = physical_ms(lock.start_ts) + lock.ttl_ms < physical_ms(now)
+            command = CheckTxnStatus(lock.primary, lock.start_ts, now, expired)
+            answer = await self._sender.send_once(lock.primary, command, budget)
+            if answer is not None:
+                break
+            now = await self._pd.timestamp(budget)  # the lock may have expired while the store could not be reached
         if isinstance(answer, TxnNotFound):
             return TxnStatus(ttl_ms=lock.ttl_ms)
         assert isinstance(answer, TxnStatus), answer

@@ -71,12 +71,15 @@ def _refusal(
 ) -> object | None:
     """What others have done to the key that stands against the mutation."""
     key, start_ts = mutation.key, command.start_ts
+    guarded = mutation.pessimistic
     if lock is None or lock.start_ts != start_ts:
-        if mutation.pessimistic:
+        # With the planted bug a lock that was rolled back is amended, like one that had only been lost.
+        if mutation.pessimistic and ROLLBACK_IGNORED not in bugs:
             return PessimisticLockNotFound(key, start_ts)
         if lock is not None:
             return locked(key, lock)
-    conflict = None if mutation.pessimistic else _newer_write(mvcc, command, key, bugs)
+        guarded = False
+    conflict = None if guarded else _newer_write(mvcc, command, key, bugs)
     if conflict is None and mutation.kind in _MUST_BE_ABSENT and _exists(mvcc, key):
         return AlreadyExists(key)
     return conflict

@@ -43,9 +43,13 @@ class Sender:
             UnavailableBeforeCommit: the budget is used up.
         """
         while True:
-            answer = await self.try_once(await self._cache.locate(key, budget), command, budget)
+            answer = await self.send_once(key, command, budget)
             if answer is not None:
                 return answer
+
+    async def send_once(self, key: bytes, command: Command, budget: Budget) -> Any:
+        """Send a command to the region of ``key`` once; see ``try_once``."""
+        return await self.try_once(await self._cache.locate(key, budget), command, budget)
 
     async def try_once(self, route: Route, command: Command, budget: Budget) -> Any:
         """Send once; return None after a region error, which has been seen to: the next try may go elsewhere.

@@ -45,8 +45,7 @@ class TwoPhaseCommit:
         self._primary = next(iter(self._to_commit or mutations))
         self._start_ts = start_ts
         self._for_update_ts = 0 if locks is None else locks.for_update_ts
-        # The TTL counts from start_ts, so what has passed since is added, as in client-go.
-        self._ttl_ms = LOCK_TTL_MS + (context.loop.now() - began) // MILLISECOND
+        self._began = began
 
     async def run(self) -> int | None:
         """Commit; return the commit_ts, or None if all there was to do was to check.
@@ -77,9 +76,10 @@ class TwoPhaseCommit:
         context, mutations = self._context, self._mutations
 
         def prewrite(share: list[bytes]) -> wire.Prewrite:
-            return wire.Prewrite(
-                tuple(mutations[key] for key in share), self._primary, self._start_ts, self._ttl_ms, self._for_update_ts
-            )
+            # The TTL counts from start_ts, so what has passed since is added, also when it is sent again.
+            ttl_ms = LOCK_TTL_MS + (context.loop.now() - self._began) // MILLISECOND
+            changes = tuple(mutations[key] for key in share)
+            return wire.Prewrite(changes, self._primary, self._start_ts, ttl_ms, self._for_update_ts)
 
         while keys:
             again: list[bytes] = []

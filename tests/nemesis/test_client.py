@@ -52,7 +52,7 @@ def test_with_nothing_left_to_hit_it_says_so(bare, nemesis):
     everything = list(bare.servers)
     bare.run(nemesis.invoke(op("start-kill", id=1, on="all", nodes=everything)))
     done = bare.run(nemesis.invoke(pause(2, "kv1")))
-    assert done.value["error"] == done.error == "kv1: down already"
+    assert done.value["error"] == done.error == "every node is down already"
     assert done.value["evidence"]["verified"] is False
     assert bare.run(nemesis.invoke(op("stop-pause", id=2))).error is None
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
+
 from harness.clock import SECOND
 from harness.op import NEMESIS
 from harness.protocols import Context
 from harness.rng import Streams
-from nemesis.schedule import PlannedFault, Schedule
-from nemesis.timetable import RETRY_NS, TRIES, Timetable
+from nemesis.fault import World
+from nemesis.registry import FAULTS
+from nemesis.schedule import PlannedFault, Schedule, draw_schedule
+from nemesis.timetable import RETRY_NS, TRIES, TRIES_OF_THE_UNSEEN, Timetable
 
 TRANSFER = PlannedFault(1, "pd-transfer", 5 * SECOND, 0, {})
 PAUSE = PlannedFault(2, "pause", 6 * SECOND, 5 * SECOND, {"on": "one", "nodes": ["kv1"]})
@@ -30,7 +36,9 @@ def play(faults, fails) -> list[tuple[int, str]]:
         assert timetable.next(Context(time, (), {NEMESIS: NEMESIS}, Streams(1))) is not None
         error = "not now" if fails((time - ORIGIN) // SECOND, op.f) else None
         time += SECOND // 100
-        timetable.update(op.replace(time=time, error=error, value={**op.value, "evidence": {}}))
+        timetable.update(
+            op.replace(time=time, error=error, value={**op.value, "evidence": {"verified": error is None}})
+        )
 
 
 def test_operations_come_at_their_times():
@@ -50,12 +58,41 @@ def test_what_could_not_be_done_is_tried_again():
 
 
 def test_it_is_not_tried_for_ever():
-    assert len(play([TRANSFER], lambda _time, _f: True)) == TRIES
+    again = PlannedFault(3, "pd-transfer", 20 * SECOND, 0, {})
+    assert len(play([TRANSFER, again], lambda time, _f: time >= 20)) == 1 + TRIES
+
+
+def test_a_kind_that_was_never_seen_is_tried_for_longer():
+    assert len(play([TRANSFER], lambda _time, _f: True)) == TRIES_OF_THE_UNSEEN
 
 
 def test_a_lasting_fault_is_not_begun_after_its_stop():
-    done = play([PAUSE], lambda _time, f: f == "start-pause")
-    starts = [time for time, f in done if f == "start-pause"]
-    assert starts == [6, 8, 10]
-    assert done[-1] == (11, "stop-pause")
+    seen = PlannedFault(1, "pause", 0, 2 * SECOND, PAUSE.plan)
+    done = play([seen, PAUSE], lambda time, f: f == "start-pause" and time >= 6)
+    assert done == [
+        (0, "start-pause"),
+        (2, "stop-pause"),
+        *((at, "start-pause") for at in (6, 8, 10)),
+        (11, "stop-pause"),
+    ]
     assert RETRY_NS == 2 * SECOND
+
+
+def test_one_that_was_never_seen_is_begun_even_then_and_lasts_a_moment():
+    done = play([PAUSE], lambda time, f: f == "start-pause" and time < 13)
+    assert done[-2:] == [(14, "start-pause"), (15, "stop-pause")]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_start_has_one_stop_later(seed):
+    kinds = [kind for kind, fault in FAULTS.items() if not fault.beyond_assumptions]
+    world = World(("pd1", "pd2", "pd3"), tuple(f"kv{i}" for i in range(1, 6)), keys=8, boundaries=(2, 4, 6))
+    schedule = draw_schedule(kinds, world, Streams(seed), interval_ns=3 * SECOND, limit_ns=60 * SECOND)
+    count = Counter(f.removeprefix("start-") for _, f in play(schedule.faults, lambda _time, _f: False))
+    for kind in kinds:
+        expected = sum(fault.kind == kind for fault in schedule.faults)
+        assert count[kind] == expected
+        assert count.get(f"stop-{kind}", expected) == expected
+    times = [time for time, _ in play(schedule.faults, lambda _time, _f: False)]
+    assert times == sorted(times)
+    assert times[-1] <= 60
