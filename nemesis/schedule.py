@@ -109,9 +109,9 @@ def draw_schedule(kinds: Sequence[str], world: World, streams: Streams, *, inter
         limit_ns: the length of the main phase. All stops lie within.
 
     Lasting faults of different kinds may overlap, those of one kind do not. Disruptive ones, after which leaders may
-    have to be elected, lie as far apart as a round allows, and most of them are given time to recover from. Most
-    partitions that cut a region's leader off get a clock fault beside them, if both kinds are asked for: that pair is
-    what leases must survive, and would seldom meet by chance.
+    have to be elected, lie as far apart as a round allows, and most of them are given time to recover from. Some
+    partitions flap. Most that cut a region's leader off get a clock fault beside them, if both kinds are asked for:
+    that pair is what leases must survive, and would seldom meet by chance.
     """
     if not kinds:
         return Schedule(())

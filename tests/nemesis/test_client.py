@@ -48,6 +48,20 @@ def test_the_next_node_of_its_role_stands_in_for_one_that_is_down(bare, nemesis)
     assert bare.run(nemesis.invoke(pause(2, "kv5"))).value["targets"] == ["kv1"]
 
 
+def test_of_a_role_that_is_all_down_the_other_role_stands_in(bare, nemesis):
+    stores = [name for name in bare.servers if name.startswith("kv")]
+    bare.run(nemesis.invoke(op("start-kill", id=1, on="all", nodes=stores)))
+    assert bare.run(nemesis.invoke(pause(2, *stores, on="stores"))).value["targets"] == ["pd1"]
+
+
+def test_a_fault_that_is_begun_again_leaves_nothing_of_the_first_try(bare, nemesis):
+    bare.run(nemesis.invoke(pause(1, "kv1")))
+    bare.run(nemesis.invoke(pause(1, "kv2")))
+    assert bare.abnormal() == ["kv2 is paused"]
+    bare.run(nemesis.invoke(op("stop-pause", id=1)))
+    assert bare.abnormal() == []
+
+
 def test_with_nothing_left_to_hit_it_says_so(bare, nemesis):
     everything = list(bare.servers)
     bare.run(nemesis.invoke(op("start-kill", id=1, on="all", nodes=everything)))

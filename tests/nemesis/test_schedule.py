@@ -13,7 +13,7 @@ from harness.clock import SECOND
 from harness.rng import Streams
 from nemesis.fault import LastingFault, World
 from nemesis.registry import FAULTS
-from nemesis.schedule import REST_NS, Schedule, draw_schedule
+from nemesis.schedule import FLAP_NS, REST_NS, Schedule, draw_schedule
 
 WORLD = World(("pd1", "pd2", "pd3"), ("kv1", "kv2", "kv3", "kv4", "kv5"), 8, (2, 4, 6))
 
@@ -60,7 +60,7 @@ def test_plans_do_not_depend_on_the_other_kinds(seed, kinds, others):
     """The n-th fault of a kind is the same whatever comes beside it; only its time may differ."""
     for kind in set(kinds) & set(others):
         a, b = (
-            [f.plan for f in draw(seed, group).faults if f.kind == kind and "beside" not in f.plan]
+            [f.plan for f in draw(seed, group).faults if f.kind == kind and not {"beside", "again"} & set(f.plan)]
             for group in (kinds, others)
         )
         shorter = min(len(a), len(b))
@@ -128,31 +128,69 @@ def test_what_all_stands_for_stays_within_the_assumptions(seed):
             assert 100 <= abs(offset) <= 300_000
 
 
+DISRUPTIVE = ["partition", "kill", "pause"]
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_disruptive_faults_are_spread_and_most_are_recovered_from(seed):
+    """From one seed all of it: later rounds wait for the cluster to be up again, but for some faults on purpose."""
+    faults = [f for f in draw(seed, DISRUPTIVE, limit=1200 * SECOND).faults if "again" not in f.plan]
+    first, rest = faults[:3], faults[3:]
+    assert {fault.kind for fault in first} == set(DISRUPTIVE)
+    overlapping = sum(b.start < a.stop for a, b in itertools.pairwise(rest))
+    assert 0 < overlapping < len(rest) // 3
+
+
+@settings(deadline=None)
+@given(seeds, limits)
+def test_a_partition_that_flaps_comes_back_as_it_was(seed, limit):
+    faults = draw(seed, ["partition", "clock-skew", "kill"], limit=limit).faults
+    partitions = [fault for fault in faults if fault.kind == "partition"]
+    for before, flap in itertools.pairwise(partitions):
+        if "again" in flap.plan:
+            assert flap.plan == {**before.plan, "again": before.plan.get("again", 0) + 1}
+            assert (flap.start - before.stop, flap.duration) == (FLAP_NS, before.duration)
+
+
+def test_leaders_are_cut_off_for_longer_than_a_lock_lives_and_than_an_election_takes():
+    faults = [fault for seed in range(60) for fault in draw(seed, ["partition"]).faults]
+    cut_off = [f for f in faults if f.plan["on"] == "region-leader" and f.plan["shape"] in {"alone", "from-stores"}]
+    assert len(cut_off) > len(faults) // 2
+    longer = {seconds: sum(f.duration > seconds * SECOND for f in cut_off) for seconds in (3, 10, 16)}
+    assert longer[3] > 0.85 * len(cut_off)
+    assert len(cut_off) // 8 < longer[16] <= longer[10] < len(cut_off) // 2
+    assert any("again" in fault.plan for fault in cut_off)
+
+
 def test_nothing_asked_for_is_nothing_drawn():
     assert draw(1, []).faults == ()
 
 
-DRY_RUN = """
-   4.598 s  for 7.000 s    network          pd2; loss_ppm 10000; delay_ms 0
-  11.704 s  for 7.000 s    partition        halves: kv1, kv4, pd1, pd2; shape halves
-  13.316 s                 pd-transfer
-  22.321 s                 split            key 7
-  26.993 s  for 7.000 s    kill             majority: kv2, kv4, kv5
-  28.039 s  for 3.000 s    clock-skew       some: kv1, kv3, kv4, pd1; offsets_ms -1000, -2000, 60000, -2000
-  34.951 s  for 4.000 s    network          pd1; loss_ppm 50000; delay_ms 0
-  38.823 s                 split            key 1
-  46.696 s  for 7.000 s    partition        the leader of key 7's region (else kv4); shape from-stores
-  50.102 s  for 3.593 s    clock-skew       the cut-off store, or the leader of key 7's region (else kv4); offsets_ms -300000; beside partition
-  51.897 s                 pd-transfer
-  54.054 s  for 5.000 s    kill             all: pd1, pd2, pd3, kv1, kv2, kv3, kv4, kv5
-  58.854 s  for 1.000 s    clock-skew       the cut-off store, or the leader of key 3's region (else kv2); offsets_ms -60000
+DRY_RUN = """\
+   5.407 s                 pd-transfer
+   8.618 s  for 1.000 s    kill             the leader of key 3's region (else kv5)
+  13.347 s                 split            key 5
+  22.079 s  for 1.000 s    network          kv3; loss_ppm 50000; delay_ms 0
+  22.515 s  for 5.000 s    partition        the leader of key 0's region (else kv5); shape one-way; lost in
+  25.003 s  for 2.512 s    clock-skew       the cut-off store, or the leader of key 0's region (else kv5); offsets_ms -30000; beside partition
+  30.515 s  for 5.000 s    partition        the leader of key 0's region (else kv5); shape one-way; lost in; again 1
+  31.942 s  for 20.000 s   clock-skew       pd2; offsets_ms 10000
+  33.154 s  for 3.000 s    network          pd1; loss_ppm 20000; delay_ms 0
+  38.077 s                 pd-transfer
+  38.515 s  for 5.000 s    partition        the leader of key 0's region (else kv5); shape one-way; lost in; again 2
+  47.171 s  for 12.827 s   partition        the leader of key 2's region (else kv1); shape alone
+  49.545 s                 split            key 0
+  52.633 s  for 4.000 s    network          the leader of key 1's region (else kv1); loss_ppm 50000; delay_ms 0
+  52.942 s  for 7.056 s    clock-skew       the cut-off store, or the leader of key 2's region (else kv1); offsets_ms -120000; beside partition
+  57.932 s                 split            key 1
 """  # noqa: E501
 
 
 def test_the_dry_run_of_a_seed_stays_as_it_is():
     """Whoever kept a seed relies on it: a change of this text is a change of every schedule."""
     kinds = ["partition", "clock-skew", "split", "network", "kill", "pd-transfer"]
-    assert draw(8, kinds).describe() == DRY_RUN.strip("\n")
+    assert draw(10, kinds).describe() == DRY_RUN.strip("\n")
 
 
 @pytest.mark.parametrize("kind", FAULTS)
