@@ -77,7 +77,7 @@ BUGS: Final = {
         Bug(
             UNSYNCED_LOG,
             "Raft entries are acknowledged before they are synced, so a kill loses them.",
-            "etcd#13766 (unsynced log; v3.5.0 to 3.5.2)",
+            "etcd#14370 (writes acknowledged before they were synced)",
             expects=("lost-update",),
             needs=("kill",),
         ),
