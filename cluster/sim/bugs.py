@@ -77,7 +77,7 @@ BUGS: Final = {
         Bug(
             UNSYNCED_LOG,
             "Raft entries are acknowledged before they are synced, so a kill loses them.",
-            "etcd#14370 (writes acknowledged before they were synced)",
+            "tikv#994, etcd#14370 (acknowledged before the log was synced)",
             expects=("lost-update",),
             needs=("kill",),
         ),
