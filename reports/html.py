@@ -204,9 +204,12 @@ def _bug_words(name: str, results: Results) -> str:
     bug = BUGS.get(name)
     if bug is None:
         return ""
-    named = {anomaly.name for anomaly in results.anomalies()} & set(bug.expects)
-    expected = " or ".join(bug.expects)
-    outcome = f"It was caught: {expected} is named." if named else f"It should show as {expected}, which is not named."
+    found = {anomaly.name for anomaly in results.anomalies()}
+    named = [name for name in bug.expects if name in found]
+    if named:
+        outcome = f"It was caught: {' and '.join(named)} {'is' if len(named) == 1 else 'are'} named."
+    else:
+        outcome = f"It should show as {' or '.join(bug.expects)}, which is not named."
     return f"{bug.summary} Seen in {bug.seen_in}. {outcome}"
 
 
