@@ -88,8 +88,8 @@ def test_prominent_notes(made: Any, bank_history: History) -> None:
     assert page.index("It was caught: G-single-realtime is named.") < fold
     assert page.index("Interrupted.") < fold
     other = made.results(False, verdicts=made.verdicts(Anomaly("wrong-total", anomaly.ops[:1], "790 was seen.")))
-    page = text_of(render_report(made.spec(bug="wall-clock-lease"), other, bank_history))
-    assert "It should show as G-single-realtime, which is not named." in page
+    page = text_of(render_report(made.spec(bug="unsynced-log"), other, bank_history))
+    assert "It should show as lost-update, which is not named." in page
 
 
 def test_unfit_verdict_does_not_break_the_page(made: Any, bank_history: History) -> None:
