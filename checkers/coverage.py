@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from checkers.transactions import OK_CODE
+from harness.op import HEAL_ALL
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
-
-HEAL_ALL = "heal-all"
 
 
 class Coverage:

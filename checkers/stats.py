@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkers.transactions import FAIL_CODE, INFO_CODE, INVOKE_CODE, OK_CODE
+from harness.op import HEAL_ALL
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
 
@@ -105,7 +106,7 @@ def _recoveries(history: Any) -> list[dict[str, Any]]:
     soonest = np.minimum.accumulate(history.time[by_begin][::-1])[::-1]
     for op in history.nemesis_ops():
         is_completion = history.pair[op.index] >= 0 and history.pair[op.index] < op.index
-        if not is_completion or not (op.f.startswith("stop-") or op.f == "heal-all"):
+        if not is_completion or not (op.f.startswith("stop-") or op.f == HEAL_ALL):
             continue
         at = int(np.searchsorted(begun, op.index))
         after = int(soonest[at]) - op.time if at < len(soonest) else None

@@ -18,6 +18,7 @@ FAIL: Final = "fail"  # it certainly did not
 INFO: Final = "info"  # nobody knows; the process number is retired
 
 NEMESIS: Final = "nemesis"
+HEAL_ALL: Final = "heal-all"  # the nemesis operation that ends the faults: makers and readers of histories share it
 
 
 class Op(msgspec.Struct, omit_defaults=True):

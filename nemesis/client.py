@@ -14,7 +14,7 @@ import msgspec
 
 from cluster.api import Cluster, Evidence
 from harness.generator import at_times
-from harness.op import INFO, NEMESIS, Op
+from harness.op import HEAL_ALL, INFO, NEMESIS, Op
 from harness.protocols import Generator
 from nemesis.effect import merge_evidence
 from nemesis.fault import InstantFault, LastingFault, NotApplicable, Scene, World
@@ -23,7 +23,6 @@ from nemesis.registry import FAULTS
 from nemesis.schedule import Schedule
 from nemesis.timetable import Timetable
 
-HEAL_ALL: Final = "heal-all"
 HEAL_ATTEMPTS: Final = 3
 STRIKE_S: Final = 4.0  # for an instant fault to come about; others are waiting for their turn
 

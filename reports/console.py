@@ -16,8 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from harness.clock import SECOND
-from harness.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
-from reports.overview import HEAL_ALL
+from harness.op import FAIL, HEAL_ALL, INFO, INVOKE, NEMESIS, OK, Op
 from reports.text import shown
 
 _LIVE_EVERY: Final = 0.1  # seconds of real time between two pictures of the live line

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.history import History
-from harness.op import Op
+from harness.op import HEAL_ALL, Op
 
 Ints = npt.NDArray[np.int64]
 
 INVOKE, OK, FAIL, INFO = range(4)  # codes of History.type
-HEAL_ALL = "heal-all"
 BEYOND = frozenset({"clock-step", "clock-beyond"})  # more than the system promises to survive
 
 

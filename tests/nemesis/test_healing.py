@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.clock import SECOND
-from harness.op import INFO, NEMESIS, Op
+from harness.op import HEAL_ALL, INFO, NEMESIS, Op
 from harness.rng import Streams
-from nemesis.client import HEAL_ALL
 from nemesis.fault import LastingFault, World
 from nemesis.registry import FAULTS
 from nemesis.schedule import draw_schedule
