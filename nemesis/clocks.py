@@ -44,7 +44,6 @@ class ClockSkew(LastingFault):
 
     kind: ClassVar[str] = "clock-skew"
     needs: ClassVar[tuple[str, ...]] = ("skew",)
-    colour: ClassVar[str] = "#7a5bc6"
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw whom, and for each node how far; a period makes it a strobe."""
@@ -80,7 +79,6 @@ class ClockDrift(LastingFault):
 
     kind: ClassVar[str] = "clock-drift"
     needs: ClassVar[tuple[str, ...]] = ("drift",)
-    colour: ClassVar[str] = "#9b7fd1"
 
     def durations(self, plan: Plan) -> tuple[int, int, int]:  # noqa: ARG002
         """It takes its time until rates show."""
@@ -107,7 +105,6 @@ class ClockStep(LastingFault):
 
     kind: ClassVar[str] = "clock-step"
     needs: ClassVar[tuple[str, ...]] = ("step_monotonic", "partition")
-    colour: ClassVar[str] = "#3d3d3d"
     beyond_assumptions: ClassVar[bool] = True
     recovery_ms: ClassVar[tuple[int, ...]] = (2_000, 4_000, 8_000)
 

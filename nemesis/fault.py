@@ -95,13 +95,11 @@ class Fault(ABC):
     Attributes:
         kind: its name in histories.
         needs: the methods of ``cluster.api.Faults`` it cannot do without.
-        colour: of its band in a report, as CSS.
         beyond_assumptions: a sound TiKV need not survive it.
     """
 
     kind: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
-    colour: ClassVar[str]
     beyond_assumptions: ClassVar[bool] = False
 
     @abstractmethod

@@ -20,7 +20,6 @@ class Degrade(LastingFault):
 
     kind: ClassVar[str] = "network"
     needs: ClassVar[tuple[str, ...]] = ("degrade",)
-    colour: ClassVar[str] = "#4f9d8f"
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw whom, and the share lost and the delay, one of which may be 0."""

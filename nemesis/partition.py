@@ -33,7 +33,6 @@ class Partition(LastingFault):
 
     kind: ClassVar[str] = "partition"
     needs: ClassVar[tuple[str, ...]] = ("partition",)
-    colour: ClassVar[str] = "#d9a441"
     recovery_ms: ClassVar[tuple[int, ...]] = (1_000, 2_000, 4_000, 8_000)
 
     def draw(self, stream: Stream, world: World) -> Plan:

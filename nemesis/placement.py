@@ -19,7 +19,6 @@ class PdTransfer(InstantFault):
 
     kind: ClassVar[str] = "pd-transfer"
     needs: ClassVar[tuple[str, ...]] = ("transfer_pd_leader",)
-    colour: ClassVar[str] = "#b0578d"
 
     def draw(self, stream: Stream, world: World) -> Plan:  # noqa: ARG002
         """Nothing to draw: PD chooses."""
@@ -36,7 +35,6 @@ class LeaderTransfer(InstantFault):
 
     kind: ClassVar[str] = "leader-transfer"
     needs: ClassVar[tuple[str, ...]] = ("transfer_region_leader",)
-    colour: ClassVar[str] = "#6f9d4f"
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw the key whose region it is."""
@@ -57,7 +55,6 @@ class Split(InstantFault):
 
     kind: ClassVar[str] = "split"
     needs: ClassVar[tuple[str, ...]] = ("split_region",)
-    colour: ClassVar[str] = "#9dae4f"
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw a key; the first one from there on that is no boundary by then will be taken."""

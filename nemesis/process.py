@@ -31,7 +31,6 @@ class Kill(LastingFault):
 
     kind: ClassVar[str] = "kill"
     needs: ClassVar[tuple[str, ...]] = ("kill",)
-    colour: ClassVar[str] = "#c65b5b"
     recovery_ms: ClassVar[tuple[int, ...]] = (4_000, 8_000, 12_000, 16_000)  # an election follows
 
     def draw(self, stream: Stream, world: World) -> Plan:
@@ -54,7 +53,6 @@ class Pause(LastingFault):
 
     kind: ClassVar[str] = "pause"
     needs: ClassVar[tuple[str, ...]] = ("pause",)
-    colour: ClassVar[str] = "#5b7fc6"
     recovery_ms: ClassVar[tuple[int, ...]] = (1_000, 2_000, 4_000, 8_000)
 
     def draw(self, stream: Stream, world: World) -> Plan:

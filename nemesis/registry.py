@@ -128,8 +128,3 @@ def _why_not(kind: str, capabilities: Mapping[str, Capability]) -> str | None:
 def beyond_assumptions(kind: str) -> bool:
     """Whether a sound TiKV need not survive faults of this kind."""
     return kind in FAULTS and FAULTS[kind].beyond_assumptions
-
-
-def shades() -> dict[str, dict[str, object]]:
-    """For reports, by kind: the colour of its band, and whether it goes beyond TiKV's assumptions. Plain JSON."""
-    return {kind: {"colour": f.colour, "beyond_assumptions": f.beyond_assumptions} for kind, f in FAULTS.items()}

@@ -73,14 +73,6 @@ class StateMachine(Protocol):
         ...
 
 
-class RaftHost(Protocol):
-    """A node on which members live: it hands each message to the member of that group."""
-
-    def receive_raft(self, group: str, message: Message) -> None:
-        """Deliver: ``Raft.receive`` of the group's member, or drop."""
-        ...
-
-
 class Raft:
     """One member of one group.
 

@@ -6,7 +6,7 @@ import pytest
 
 from cluster.api import Capability, Faults
 from harness.exit_codes import EnvironmentFailure, UsageError
-from nemesis.registry import FAULTS, NEMESES, beyond_assumptions, expand, select, shades
+from nemesis.registry import FAULTS, NEMESES, beyond_assumptions, expand, select
 
 METHODS = sorted({method for fault in FAULTS.values() for method in fault.needs})
 EVERYTHING = dict.fromkeys(METHODS, Capability(available=True))
@@ -61,4 +61,3 @@ def test_every_kind_belongs_to_one_name_and_needs_methods_that_there_are():
 def test_only_monotonic_steps_go_beyond():
     assert [kind for kind in FAULTS if beyond_assumptions(kind)] == ["clock-step"]
     assert not beyond_assumptions("heal-all")
-    assert len({shade["colour"] for shade in shades().values()}) == len(FAULTS)
