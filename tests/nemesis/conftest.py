@@ -13,7 +13,6 @@ from cluster.sim.rpc import Rpc
 from harness.rng import Streams
 from harness.virtual_time import VirtualLoop
 from nemesis.client import NemesisClient
-from nemesis.fault import World
 from nemesis.schedule import Schedule
 
 PDS = ("pd1", "pd2", "pd3")
@@ -39,7 +38,7 @@ class Bare:
     """A cluster of servers without software."""
 
     def __init__(self) -> None:
-        self.clock = self.loop = VirtualLoop()
+        self.loop = VirtualLoop()
         self.network = Network(self.loop, Streams(0))
         self.servers = {name: SimNode(name, self.loop) for name in (*PDS, *STORES)}
         for node in self.servers.values():
@@ -91,8 +90,3 @@ def bare() -> Bare:
 @pytest.fixture(scope="session")
 def make_bare() -> type[Bare]:
     return Bare
-
-
-@pytest.fixture(scope="session")
-def world() -> World:
-    return World(PDS, STORES, len(KEYS), (2, 4, 6))

@@ -1,5 +1,6 @@
 """Three members of one Raft group under random faults, watched for Raft's safety properties and for stale reads."""
 
+from cluster.api import Cut
 from cluster.sim.disk import Disk
 from cluster.sim.network import Network
 from cluster.sim.node import SimNode
@@ -176,6 +177,14 @@ class RaftGroup:
         self.acknowledged_index = max(self.acknowledged_index, seen)  # what was read is never unread
 
     # Running.
+
+    def isolate(self, name):
+        for link in Cut.between([name], self.members).links:
+            self.network.cut(*link)
+
+    def mend(self, name):
+        for link in Cut.between([name], self.members).links:
+            self.network.mend(*link)
 
     def run_for(self, ns):
         self.loop.run_until_complete(self.loop.sleep_until(self.loop.now() + ns))

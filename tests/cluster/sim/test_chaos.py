@@ -3,16 +3,19 @@
 import pytest
 
 from cluster.sim.bugs import DROP_SECONDARY, READ_SKIPS_LOCK, SKIP_WRITE_CONFLICT
+from tests.cluster.sim import chaos
 
 SEEDS = range(30)
+one_worker = pytest.mark.xdist_group("chaos-runs")  # else each worker makes all runs again
 
 
 @pytest.fixture(scope="module")
-def runs(chaos):
+def runs():
     return [chaos.chaos(seed, seconds=12, faults=1 + seed % 2) for seed in SEEDS]
 
 
-def test_the_total_is_the_same_at_every_snapshot_under_faults(chaos, runs):
+@one_worker
+def test_the_total_is_the_same_at_every_snapshot_under_faults(runs):
     for seed, seen in zip(SEEDS, runs, strict=True):
         assert set(seen.totals) == {chaos.ACCOUNTS * chaos.INITIAL}, seed
     # Not for want of trying: most of what was asked for was done, and some of it in spite of a fault.
@@ -22,7 +25,8 @@ def test_the_total_is_the_same_at_every_snapshot_under_faults(chaos, runs):
     assert sum(len(seen.totals) for seen in runs) > len(runs) * 100
 
 
-def test_nearly_all_faults_were_verified_each_kind_among_them(chaos, runs):
+@one_worker
+def test_nearly_all_faults_were_verified_each_kind_among_them(runs):
     evidence = [(kind, found.verified) for seen in runs for kind, found in seen.evidence]
     assert {kind for kind, verified in evidence if verified} == set(chaos.KINDS)
     # A leader cannot be moved while there is none, and two faults at a time may meet on one node.
@@ -36,6 +40,6 @@ def test_nearly_all_faults_were_verified_each_kind_among_them(chaos, runs):
 
 
 @pytest.mark.parametrize("bug", [DROP_SECONDARY, READ_SKIPS_LOCK, SKIP_WRITE_CONFLICT])
-def test_a_bug_that_needs_no_fault_shows_in_the_totals(chaos, bug):
+def test_a_bug_that_needs_no_fault_shows_in_the_totals(bug):
     seen = chaos.chaos(1, seconds=6, faults=0, bugs=frozenset({bug}))
     assert set(seen.totals) - {chaos.ACCOUNTS * chaos.INITIAL}

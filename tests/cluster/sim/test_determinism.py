@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).with_name("chaos.py")
+from tests.cluster.sim import chaos
+
+SCRIPT = Path(chaos.__file__)
 ROOT = SCRIPT.parents[3]
 
 
@@ -17,11 +19,11 @@ def run_script(seed, hash_seed):
     return result.stdout.strip()
 
 
-def test_the_same_seed_gives_the_same_observations_in_every_process(chaos):
+def test_the_same_seed_gives_the_same_observations_in_every_process():
     here = chaos.chaos(5, seconds=12)
     assert chaos.chaos(5, seconds=12).hash() == here.hash()
     assert {run_script(5, "0"), run_script(5, "4711")} == {here.hash()}
 
 
-def test_another_seed_gives_other_observations(chaos):
+def test_another_seed_gives_other_observations():
     assert chaos.chaos(5, seconds=5).hash() != chaos.chaos(6, seconds=5).hash()

@@ -6,15 +6,9 @@ from cluster.api import Cut
 from cluster.errors import StoreError
 from cluster.sim.clocks import EPOCH_NS
 from harness.clock import MILLISECOND, SECOND
+from tests.cluster.sim.clients import write
 
 KEYS = (b"a", b"h", b"o", b"z")
-
-
-async def write(store, pairs):
-    txn = await store.begin("optimistic")
-    for key, value in pairs.items():
-        await txn.put(key, value)
-    return await txn.commit()
 
 
 def test_a_partition_stops_messages_and_healing_lets_them_through_again(simulated):

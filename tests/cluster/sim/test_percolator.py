@@ -43,7 +43,6 @@ from cluster.sim.wire import (
     compose_ts,
 )
 
-NO_BUGS: frozenset[str] = frozenset()
 KEYS = (b"a", b"b", b"c")
 
 
@@ -275,8 +274,8 @@ def sequences(longest: int) -> st.SearchStrategy[list[Command]]:
     return drawn.map(lambda b: [command_of(b[at : at + 8]) for at in range(0, len(b), 8)])
 
 
-def execute(mvcc: Mvcc, command: Command, bugs: frozenset[str] = NO_BUGS) -> Evaluation:
-    evaluation = evaluate(mvcc, command, bugs)
+def execute(mvcc: Mvcc, command: Command) -> Evaluation:
+    evaluation = evaluate(mvcc, command, frozenset())
     if evaluation.batch is not None:
         mvcc.apply(evaluation.batch)
     return evaluation

@@ -39,7 +39,6 @@ from harness.rng import Stream, Streams
 
 KEYS = (b"a", b"b", b"c", b"d")
 FOREVER = compose_ts(10**9, 0)
-Script = Iterator[Command]
 
 
 class World:
@@ -51,7 +50,6 @@ class World:
         self.sent: list[Command] = []
         self.snapshots: list[tuple[int, tuple[tuple[bytes, bytes], ...]]] = []
         self.committed: dict[int, tuple[bytes, ...]] = {}  # the primary's commit was acknowledged
-        self.increments = dict.fromkeys(KEYS, 0)
 
     def now(self) -> int:
         self.clock += 1 + self.stream.below(400)

@@ -4,34 +4,22 @@ import pytest
 
 from cluster.sim.raft_log import RaftStorage
 from cluster.sim.raft_messages import Entry
+from harness.clock import MILLISECOND
+from tests.cluster.sim.raft_group import RaftGroup
 
 
 @pytest.fixture
-def group(raft_group):
+def group():
     """A group that has just elected n1, with short time-outs (election 1 s, lease 0.9 s, heartbeat 0.2 s)."""
-    group = raft_group.RaftGroup()
-    group.run_for(50 * raft_group.MILLISECOND)
+    group = RaftGroup()
+    group.run_for(50 * MILLISECOND)
     assert group.leader() is group.members["n1"]
     return group
 
 
 @pytest.fixture
-def ms(raft_group):
-    return raft_group.MILLISECOND
-
-
-def cut_off(group, name):
-    for other in group.members:
-        if other != name:
-            group.network.cut(name, other)
-            group.network.cut(other, name)
-
-
-def mend(group, name):
-    for other in group.members:
-        if other != name:
-            group.network.mend(name, other)
-            group.network.mend(other, name)
+def ms():
+    return MILLISECOND
 
 
 def outcomes(member, *data):
@@ -66,9 +54,9 @@ def test_followers_elect_another_leader_when_it_dies(group, ms):
 
 
 def test_a_member_cut_off_does_not_raise_its_term_nor_depose_the_leader(group, ms):
-    cut_off(group, "n3")
+    group.isolate("n3")
     group.run_for(10_000 * ms)
-    mend(group, "n3")
+    group.mend("n3")
     group.run_for(1000 * ms)
     assert group.leader() is group.members["n1"]
     assert [m.raft.term for m in group.members.values()] == [1, 1, 1]
@@ -84,7 +72,7 @@ def test_a_member_that_misses_only_the_leader_is_not_elected(group, ms):
 
 
 def test_a_leader_without_a_quorum_steps_down(group, ms):
-    cut_off(group, "n1")
+    group.isolate("n1")
     group.run_for(2100 * ms)
     assert not group.members["n1"].raft.is_leader
 
@@ -101,11 +89,11 @@ def test_term_and_vote_outlive_a_kill(group, ms):
 
 
 def test_whoever_lacks_a_committed_entry_is_not_elected(group, ms):
-    cut_off(group, "n3")
+    group.isolate("n3")
     came = outcomes(group.members["n1"], "a", "b")
     group.run_for(100 * ms)
     assert came == [True, True]
-    mend(group, "n3")
+    group.mend("n3")
     group.members["n1"].kill()
     group.run_for(4000 * ms)
     assert group.leader() is group.members["n2"]
@@ -126,23 +114,23 @@ def test_nothing_is_acknowledged_before_a_quorum_has_synced_it(group, ms):
 
 
 def test_followers_get_what_they_missed(group, ms):
-    cut_off(group, "n3")
+    group.isolate("n3")
     outcomes(group.members["n1"], *range(10))
     group.run_for(300 * ms)
-    mend(group, "n3")
+    group.mend("n3")
     group.run_for(600 * ms)
     assert group.members["n3"].machine.entries == group.members["n1"].machine.entries
 
 
 def test_entries_of_a_deposed_leader_are_replaced(group, ms):
     old = group.members["n1"]
-    cut_off(group, "n1")
+    group.isolate("n1")
     lost = outcomes(old, *(f"lost{i}" for i in range(7)))
     group.run_for(4000 * ms)
     new = group.leader()
     kept = outcomes(new, "kept")
     group.run_for(100 * ms)
-    mend(group, "n1")
+    group.mend("n1")
     group.run_for(1000 * ms)
     assert kept == [True]
     assert lost == [False] * 7
@@ -151,12 +139,12 @@ def test_entries_of_a_deposed_leader_are_replaced(group, ms):
 
 
 def test_a_follower_far_behind_gets_a_snapshot(group, ms):
-    cut_off(group, "n3")
+    group.isolate("n3")
     for _ in range(20):
         outcomes(group.members["n1"], *range(10))
         group.run_for(10 * ms)
     assert group.members["n1"].raft.log.base_index > 100
-    mend(group, "n3")
+    group.mend("n3")
     group.run_for(600 * ms)
     assert group.members["n3"].machine.entries == group.members["n1"].machine.entries
     assert group.members["n3"].raft.log.base_index > 100
@@ -200,7 +188,7 @@ def test_a_lost_message_is_made_up_for(group, ms):
 
 def test_a_lease_serves_reads_without_messages_until_it_ends(group, ms):
     leader = group.members["n1"]
-    cut_off(group, "n1")
+    group.isolate("n1")
     group.run_for(500 * ms)
     assert leader.raft.lease_valid()
     assert reads(leader) == [True]

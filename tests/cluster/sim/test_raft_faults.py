@@ -5,18 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cluster.sim.bugs import MINORITY_LEADER, UNSYNCED_LOG, WALL_CLOCK_LEASE
 from cluster.sim.lease import LeaderLease
 from cluster.sim.raft_election import Election
+from harness.clock import MILLISECOND, SECOND
+from tests.cluster.sim.raft_group import CONFIG, RaftGroup
 
 
 @pytest.mark.parametrize("first", range(0, 60, 10))
-def test_sound_under_all_faults(raft_group, first):
+def test_sound_under_all_faults(first):
     acknowledged = lease_reads = elections = 0
     for seed in range(first, first + 10):
-        group = raft_group.RaftGroup(seed).stress(20)
+        group = RaftGroup(seed).stress(20)
         assert group.violations == [], seed
         acknowledged += group.counts["acknowledged"]
         lease_reads += group.counts["lease reads"]
@@ -26,27 +29,27 @@ def test_sound_under_all_faults(raft_group, first):
     assert elections > 30
 
 
-def test_sound_when_leases_are_attacked_with_clocks_at_the_limit(raft_group):
+def test_sound_when_leases_are_attacked_with_clocks_at_the_limit():
     elections = 0
     for seed in range(40):
-        group = raft_group.RaftGroup(seed).stress(20, ("attack", "rate"))
+        group = RaftGroup(seed).stress(20, ("attack", "rate"))
         assert group.violations == [], seed
         elections += group.counts["elections"]
     assert elections > 80
 
 
-def test_five_members(raft_group):
+def test_five_members():
     names = ("n1", "n2", "n3", "n4", "n5")
     for seed in range(5):
-        group = raft_group.RaftGroup(seed, names).stress(20)
+        group = RaftGroup(seed, names).stress(20)
         assert group.violations == [], seed
         assert group.counts["acknowledged"] > 100, seed
 
 
-def found(raft_group, seeds, faults, bugs=()):
+def found(seeds, faults, **group):
     broken = set()
     for seed in range(seeds):
-        broken |= raft_group.RaftGroup(seed, bugs=bugs).stress(20, faults).broken()
+        broken |= RaftGroup(seed, **group).stress(20, faults).broken()
     return broken
 
 
@@ -58,20 +61,20 @@ def found(raft_group, seeds, faults, bugs=()):
         (MINORITY_LEADER, ("isolate",), "acknowledged entry lost"),
     ],
 )
-def test_planted_bugs_break_what_they_should(raft_group, bug, faults, broken):
-    assert found(raft_group, 10, faults) == set()
-    assert broken in found(raft_group, 10, faults, [bug])
+def test_planted_bugs_break_what_they_should(bug, faults, broken):
+    assert found(10, faults) == set()
+    assert broken in found(10, faults, bugs=[bug])
 
 
 # What protects the lease is needed: without it the same faults give stale reads.
 
 
-def test_lease_needs_voters_that_remember_the_leader(raft_group, monkeypatch):
+def test_lease_needs_voters_that_remember_the_leader(monkeypatch):
     monkeypatch.setattr(Election, "_protects_leader", lambda election: election._raft.leadership is not None)
-    assert "stale read" in found(raft_group, 5, ("attack",))
+    assert "stale read" in found(5, ("attack",))
 
 
-def test_lease_needs_voters_that_wait_after_a_restart(raft_group, monkeypatch):
+def test_lease_needs_voters_that_wait_after_a_restart(monkeypatch):
     sound = Election.__init__
 
     def forgetful(election, raft):
@@ -79,25 +82,23 @@ def test_lease_needs_voters_that_wait_after_a_restart(raft_group, monkeypatch):
         election._silent_since = None
 
     monkeypatch.setattr(Election, "__init__", forgetful)
-    assert "stale read" in found(raft_group, 10, ("attack",))
+    assert "stale read" in found(10, ("attack",))
 
 
-def test_lease_is_over_for_good_once_a_transfer_was_asked_for(raft_group, monkeypatch):
+def test_lease_is_over_for_good_once_a_transfer_was_asked_for(monkeypatch):
     """The target is paused when it is asked, and wakes up when the transfer was long given up."""
 
     def late_transfer():
-        group = raft_group.RaftGroup()
-        group.run_for(raft_group.SECOND // 2)
+        group = RaftGroup()
+        group.run_for(SECOND // 2)
         leader, target = group.members["n1"], group.members["n2"]
         target.pause()
         leader.raft.transfer_leader("n2")
-        group.run_for(3 * raft_group.SECOND)
+        group.run_for(3 * SECOND)
         assert leader.raft.is_leader
-        for other in ("n2", "n3"):
-            group.network.cut("n1", other)
-            group.network.cut(other, "n1")
+        group.isolate("n1")
         target.resume()
-        group.run_for(raft_group.SECOND // 10)
+        group.run_for(SECOND // 10)
         assert target.raft.is_leader
         return group.broken()
 
@@ -106,31 +107,25 @@ def test_lease_is_over_for_good_once_a_transfer_was_asked_for(raft_group, monkey
     assert late_transfer() == {"lease outlives leadership"}
 
 
-def test_lease_must_be_shorter_than_the_election_timeout(raft_group):
-    ms = raft_group.MILLISECOND
-    config = raft_group.RaftConfig(heartbeat_ns=200 * ms, election_ns=1000 * ms, lease_ns=1500 * ms, compact_after=20)
-    broken = set()
-    for seed in range(5):
-        broken |= raft_group.RaftGroup(seed, config=config).stress(20, ("attack",)).broken()
-    assert "stale read" in broken
+def test_lease_must_be_shorter_than_the_election_timeout():
+    config = msgspec.structs.replace(CONFIG, lease_ns=1500 * MILLISECOND)
+    assert "stale read" in found(5, ("attack",), config=config)
 
 
 RUN = """
-import importlib.util, sys, hashlib
-spec = importlib.util.spec_from_file_location("raft_group", sys.argv[1])
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-group = module.RaftGroup(3).stress(10)
+import hashlib
+from tests.cluster.sim.raft_group import RaftGroup
+group = RaftGroup(3).stress(10)
 print(hashlib.sha256(repr((group.applied, group.counts, group.leaders, group.loop.now())).encode()).hexdigest())
 """
 
 
-def test_same_seed_same_run_under_any_hash_seed(raft_group):
+def test_same_seed_same_run_under_any_hash_seed():
     hashes = set()
     for hash_seed in ("0", "1", "4711"):
         ran = subprocess.run(
-            [sys.executable, "-c", RUN, raft_group.__file__],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path.cwd())},
+            [sys.executable, "-c", RUN],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[3])},
             capture_output=True,
             text=True,
             check=True,

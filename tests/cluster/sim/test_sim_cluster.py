@@ -9,6 +9,7 @@ from cluster.sim.cluster import SimCluster
 from harness.clock import SECOND
 from harness.exit_codes import UsageError
 from harness.rng import Streams
+from tests.cluster.sim.clients import write
 
 
 @pytest.mark.parametrize("nodes", [3, 4, 5, 7])
@@ -25,10 +26,7 @@ def test_it_comes_up_with_a_leader_for_every_region_on_different_stores(simulate
         assert cluster.faults.pd_leader() in {"pd1", "pd2", "pd3"}
         assert cluster.clock.now() < 30 * SECOND
         store = cluster.store("client-0")
-        txn = await store.begin("optimistic")
-        for key in split_keys:
-            await txn.put(key, b"v")
-        commit_ts = await txn.commit()
+        commit_ts = await write(store, dict.fromkeys(split_keys, b"v"))
         return await (await store.snapshot(commit_ts)).scan(b"", b"", 100)
 
     assert simulated(main, nodes=nodes, split_keys=split_keys) == [(key, b"v") for key in split_keys]

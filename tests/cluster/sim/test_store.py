@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from cluster.api import Cut
 from cluster.sim.bugs import MINORITY_LEADER, UNSYNCED_LOG, WALL_CLOCK_LEASE
 from cluster.sim.latches import Latches
 from cluster.sim.network import Network
@@ -90,9 +91,9 @@ class World:
         self.network.call("client", store, request, answers.append, 2 * SECOND)
         return answers
 
-    def ask(self, store, request, within=100 * MILLISECOND):
+    def ask(self, store, request):
         answers = self.send(store, request)
-        self.run(within)
+        self.run(100 * MILLISECOND)
         assert len(answers) == 1
         return answers[0]
 
@@ -122,30 +123,14 @@ class World:
         assert isinstance(answer, GetResult)
         return answer.value
 
-    def cut(self, name):
-        for other in self.network._nodes:
-            if other != name:
-                self.network.cut(name, other)
-                self.network.cut(other, name)
+    def cut(self, name, among=None):
+        """Off from all, or ``among`` these only."""
+        for link in Cut.between([name], among or self.network._nodes).links:
+            self.network.cut(*link)
 
-    def cut_from_stores(self, name):
-        """Clients still reach it."""
-        for other in NAMES:
-            if other != name:
-                self.network.cut(name, other)
-                self.network.cut(other, name)
-
-    def mend_to_stores(self, name):
-        for other in NAMES:
-            if other != name:
-                self.network.mend(name, other)
-                self.network.mend(other, name)
-
-    def mend(self, name):
-        for other in self.network._nodes:
-            if other != name:
-                self.network.mend(name, other)
-                self.network.mend(other, name)
+    def mend(self, name, among=None):
+        for link in Cut.between([name], among or self.network._nodes).links:
+            self.network.mend(*link)
 
     def split(self, key):
         return self.ask(self.leader(self.region(key).id), SplitRegion(key))
@@ -415,7 +400,7 @@ def stale_value_of_a_deposed_leader(bugs):
     world.put(b"a", b"old")
     world.stores["kv1"].clocks.set_wall_offset(world.loop.now(), -60 * SECOND)
     world.run(5 * SECOND)
-    world.cut_from_stores("kv1")
+    world.cut("kv1", NAMES)
     old, seen = world.stores["kv1"], []
     while not any(world.stores[name].leads(1) for name in ("kv2", "kv3")):
         world.run(SECOND // 10)
@@ -455,13 +440,13 @@ def test_a_log_that_is_not_synced_loses_what_was_acknowledged():
 
 def acknowledged_and_kept(bugs):
     world = World(bugs=bugs)
-    world.cut_from_stores("kv1")
+    world.cut("kv1", NAMES)
     world.run(5 * SECOND)
     lock = StoreRequest(RegionContext(1, WHOLE.epoch), Prewrite((Mutation("put", b"a", b"1"),), b"a", 10, 3000))
     acknowledged = []
     world.stores["kv1"].handle("client", lock, acknowledged.append)
     world.run(30 * SECOND)
-    world.mend_to_stores("kv1")
+    world.mend("kv1", NAMES)
     world.run(30 * SECOND)
     return acknowledged[0], b"a" in world.stores[world.leader(1)].peer(1).machine.data.lock
 

@@ -121,12 +121,11 @@ class Pd:
         self.undo: list[Any] = []
 
     def run(self, ns: int) -> None:
-        async def wait() -> None:
-            await self.loop.sleep_until(until)
-
-        until = self.loop.now() + ns
-        self.loop.run_until_complete(wait())
+        self.loop.run_until_complete(self.loop.sleep_until(self.loop.now() + ns))
         self.leaders.update(member.name for member in self.members if member.is_leader)
+
+    def leader(self) -> PdMember:
+        return next(member for member in self.members if member.is_leader)
 
     def skew(self, member: PdMember, offset_ns: int) -> None:
         member.clocks.set_wall_offset(self.loop.now(), offset_ns)
@@ -199,7 +198,7 @@ def test_timestamps_grow_in_real_time_under_every_fault_and_service_comes_back()
 def test_a_new_leader_that_trusts_its_own_clock_falls_back() -> None:
     pd = Pd(1, TSO_FALLBACK)
     pd.run(SECOND)
-    leader = next(member for member in pd.members if member.is_leader)
+    leader = pd.leader()
     pd.skew(leader, 60 * SECOND)
     pd.run(SECOND)
     leader.transfer_leader()
@@ -219,7 +218,7 @@ def test_a_clock_that_jumps_ahead_takes_timestamps_along_for_good() -> None:
     pd = Pd(1)
     pd.run(SECOND)
     before = physical_ms(pd.highest)
-    leader = next(member for member in pd.members if member.is_leader)
+    leader = pd.leader()
     pd.skew(leader, 60 * SECOND)
     pd.run(SECOND)
     jumped = physical_ms(pd.highest)
@@ -236,7 +235,7 @@ def test_a_clock_that_jumps_ahead_takes_timestamps_along_for_good() -> None:
 def test_timestamps_follow_the_wall_clock_while_it_is_right() -> None:
     pd = Pd(2)
     pd.run(20 * SECOND)
-    leader = next(member for member in pd.members if member.is_leader)
+    leader = pd.leader()
     assert 0 <= leader.wall() // MILLISECOND - physical_ms(pd.highest) <= 100
     assert pd.answers > 1500
 
@@ -244,7 +243,7 @@ def test_timestamps_follow_the_wall_clock_while_it_is_right() -> None:
 def test_a_leader_that_was_paused_past_its_lease_serves_nothing_on_waking() -> None:
     pd = Pd(3)
     pd.run(SECOND)
-    old = next(member for member in pd.members if member.is_leader)
+    old = pd.leader()
     old.pause()
     pd.run(12 * SECOND)
     assert pd.leaders - {old.name}
@@ -262,7 +261,7 @@ def test_a_leader_cut_off_from_the_members_but_not_from_clients_never_serves_bes
     for seed in range(20):
         pd = Pd(seed)
         pd.run(SECOND)
-        old = next(member for member in pd.members if member.is_leader)
+        old = pd.leader()
         old.clocks.set_rate(pd.loop.now(), -20_000)
         for member in pd.members:
             if member is not old:
@@ -277,7 +276,7 @@ def test_a_leader_cut_off_from_the_members_but_not_from_clients_never_serves_bes
 def test_after_a_transfer_that_came_to_nothing_the_leader_serves_by_read_index() -> None:
     pd = Pd(4)
     pd.run(SECOND)
-    leader = next(member for member in pd.members if member.is_leader)
+    leader = pd.leader()
     target = next(name for name in MEMBERS if name != leader.name)
     pd.cut(leader.name, target)
     leader.transfer_leader(target)

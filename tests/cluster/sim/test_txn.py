@@ -6,20 +6,11 @@ import pytest
 
 from cluster.errors import Aborted, KeyExists, LockTimeout, RolledBack, WriteConflict
 from harness.clock import MILLISECOND, SECOND
+from tests.cluster.sim import chaos
+from tests.cluster.sim.clients import later, read_now, write
 
 MODES = pytest.mark.parametrize("mode", ["optimistic", "pessimistic"])
 KEYS = (b"a", b"h", b"o", b"z")  # one in each region
-
-
-async def write(store, pairs, mode="optimistic"):
-    txn = await store.begin(mode)
-    for key, value in pairs.items():
-        await txn.put(key, value)
-    return await txn.commit()
-
-
-async def read_now(store, keys=KEYS):
-    return await (await store.snapshot(await store.current_timestamp())).batch_get(keys)
 
 
 @MODES
@@ -96,7 +87,7 @@ def test_of_two_optimistic_transactions_that_read_and_write_a_key_one_fails(simu
         await first.commit()
         with pytest.raises(WriteConflict):
             await second.commit()
-        assert await read_now(one) == {b"a": b"1"}
+        assert await read_now(one, KEYS) == {b"a": b"1"}
 
     simulated(main)
 
@@ -111,7 +102,7 @@ def test_write_skew_is_possible_unless_what_was_read_is_locked(simulated):
                 await txn.lock_keys([reads])
             await txn.put(writes, b"1")
         outcomes = await asyncio.gather(first.commit(), second.commit(), return_exceptions=True)
-        return sum(isinstance(outcome, int) for outcome in outcomes), await read_now(one)
+        return sum(isinstance(outcome, int) for outcome in outcomes), await read_now(one, KEYS)
 
     assert simulated(lambda cluster: skew(cluster, lock=False))[0] == 2
     committed, found = simulated(lambda cluster: skew(cluster, lock=True))
@@ -136,7 +127,7 @@ def test_insert_of_a_key_that_exists(simulated):
         with pytest.raises(KeyExists):
             await txn.insert(b"a", b"1")
         await txn.rollback()
-        assert await read_now(store) == {b"a": b"0"}
+        assert await read_now(store, KEYS) == {b"a": b"0"}
 
     simulated(main)
 
@@ -152,7 +143,7 @@ def test_delete_then_insert_of_the_same_key(simulated, mode):
         with pytest.raises(KeyExists):
             await txn.insert(b"a", b"2")
         await txn.commit()
-        assert await read_now(store) == {b"a": b"1"}
+        assert await read_now(store, KEYS) == {b"a": b"1"}
 
     simulated(main)
 
@@ -176,7 +167,7 @@ def test_get_for_update_waits_for_the_lock_and_reads_what_its_holder_wrote(simul
         first, second = await one.begin("pessimistic"), await two.begin("pessimistic")
         assert await first.get_for_update(b"a") == b"0"
         waiting = asyncio.ensure_future(second.get_for_update(b"a"))
-        await cluster.clock.sleep_until(cluster.clock.now() + SECOND)
+        await later(cluster, SECOND)
         assert not waiting.done()
         await first.put(b"a", b"1")
         await first.commit()
@@ -184,7 +175,7 @@ def test_get_for_update_waits_for_the_lock_and_reads_what_its_holder_wrote(simul
         assert await second.get(b"a") == b"0"  # a plain read is at start_ts
         await second.put(b"a", b"2")
         await second.commit()
-        assert await read_now(one) == {b"a": b"2"}
+        assert await read_now(one, KEYS) == {b"a": b"2"}
 
     simulated(main)
 
@@ -217,7 +208,7 @@ def test_rollback_releases_the_locks(simulated):
         await holder.lock_keys([b"a", b"z"])
         await holder.put(b"h", b"1")
         await holder.rollback()
-        await cluster.clock.sleep_until(cluster.clock.now() + 20 * MILLISECOND)
+        await later(cluster, 20 * MILLISECOND)
         began = cluster.clock.now()
         await write(two, {b"a": b"2", b"h": b"2", b"z": b"2"}, "pessimistic")
         assert cluster.clock.now() - began < 100 * MILLISECOND
@@ -236,7 +227,7 @@ def test_locks_in_opposite_order_end_by_a_time_out_not_for_ever(simulated):
             try:
                 for key in keys:
                     await txn.get_for_update(key)
-                    await cluster.clock.sleep_until(cluster.clock.now() + 50 * MILLISECOND)
+                    await later(cluster, 50 * MILLISECOND)
                 await txn.put(keys[0], b"1")
                 return await txn.commit()
             finally:
@@ -268,21 +259,21 @@ def test_the_locks_of_a_client_that_vanished_are_rolled_back_once_their_ttl_is_o
 
         async def prewritten():
             # The commit timestamp takes a round trip to PD, in which nothing else is sent.
-            await cluster.clock.sleep_until(cluster.clock.now() + 1)
+            await later(cluster, 1)
             cuts = [(f"pd{i}", "client-0") for i in (1, 2, 3)]
             for link in cuts:
                 cluster._network.cut(*link)
-            await cluster.clock.sleep_until(cluster.clock.now() + 100 * MILLISECOND)
+            await later(cluster, 100 * MILLISECOND)
 
         gone = cluster.store("client-0")
-        await read_now(gone)  # so that it need not ask PD for the regions
+        await read_now(gone, KEYS)  # so that it need not ask PD for the regions
         txn = await vanish_after(cluster, gone, mode, dict.fromkeys(KEYS, b"1"), prewritten)
         began = cluster.clock.now()
-        assert await read_now(cluster.store("client-1")) == dict.fromkeys(KEYS, b"0")
+        assert await read_now(cluster.store("client-1"), KEYS) == dict.fromkeys(KEYS, b"0")
         assert SECOND < cluster.clock.now() - began < 5 * SECOND
         assert txn.start_ts
         began = cluster.clock.now()
-        assert await read_now(cluster.store("client-2")) == dict.fromkeys(KEYS, b"0")
+        assert await read_now(cluster.store("client-2"), KEYS) == dict.fromkeys(KEYS, b"0")
         assert cluster.clock.now() - began < 20 * MILLISECOND
 
     simulated(main)
@@ -292,7 +283,7 @@ def test_a_client_that_is_closed_in_the_middle_of_a_transaction_lets_its_locks_e
     async def main(cluster):
         gone, other = cluster.store("client-0"), cluster.store("client-1")
         await (await gone.begin("pessimistic")).lock_keys([b"a", b"z"])
-        await cluster.clock.sleep_until(cluster.clock.now() + 10 * SECOND)
+        await later(cluster, 10 * SECOND)
         await gone.close()
         began = cluster.clock.now()
         await write(other, {b"a": b"1", b"z": b"1"}, "pessimistic")
@@ -304,10 +295,7 @@ def test_a_client_that_is_closed_in_the_middle_of_a_transaction_lets_its_locks_e
 def test_the_secondaries_of_a_client_that_vanished_after_the_primary_are_committed_by_who_meets_them(simulated):
     async def main(cluster):
         store = cluster.store("client-0")
-        txn = await store.begin("optimistic")
-        for key in KEYS:
-            await txn.put(key, b"1")
-        commit_ts = await txn.commit()
+        commit_ts = await write(store, dict.fromkeys(KEYS, b"1"))
         await store.close()  # before its background work has sent anything
         other = cluster.store("client-1")
         began = cluster.clock.now()
@@ -325,18 +313,18 @@ def test_a_transaction_that_others_rolled_back_cannot_commit(simulated):
         await txn.put(b"z", b"1")
         for i in range(1, 6):  # its heartbeats do not arrive any more
             cluster._network.cut("client-0", f"kv{i}")
-        await cluster.clock.sleep_until(cluster.clock.now() + 6 * SECOND)
+        await later(cluster, 6 * SECOND)
         await write(other, {b"a": b"2"}, "pessimistic")
         for i in range(1, 6):
             cluster._network.mend("client-0", f"kv{i}")
         with pytest.raises(RolledBack):
             await txn.commit()
-        assert await read_now(other) == {b"a": b"2"}
+        assert await read_now(other, KEYS) == {b"a": b"2"}
 
     simulated(main)
 
 
-def test_the_total_is_the_same_at_every_snapshot_without_faults(chaos):
+def test_the_total_is_the_same_at_every_snapshot_without_faults():
     seen = chaos.chaos(3, seconds=10, faults=0)
     assert set(seen.totals) == {chaos.ACCOUNTS * chaos.INITIAL}
     assert len(seen.totals) > 100

@@ -7,21 +7,23 @@ import pytest
 from cluster.errors import Aborted, RolledBack, UnavailableBeforeCommit, Undetermined
 from cluster.sim import wire, wire_pd
 from harness.clock import MILLISECOND, SECOND
+from tests.cluster.sim.clients import later, read_now, write
 
 KEYS = (b"a", b"h")  # in two regions; the first is the primary
 STORES = [f"kv{i}" for i in range(1, 6)]
 PDS = [f"pd{i}" for i in range(1, 4)]
 
 
-def before_each(cluster, command, action):
-    """Call ``action(times so far)`` just before client-0 sends such a command (or a request to PD of that type)."""
+def sent_of(cluster, command, before_first=lambda: None):
+    """The list gets each such command of client-0 (or request to PD); ``before_first()`` runs ahead of the first."""
     send = cluster._network.call
     sent = []
 
     def call(src, dst, request, on_reply, timeout_ns):
         of_interest = getattr(request, "command", request)
         if src == "client-0" and isinstance(of_interest, command):
-            action(len(sent))
+            if not sent:
+                before_first()
             sent.append(of_interest)
         send(src, dst, request, on_reply, timeout_ns)
 
@@ -41,15 +43,8 @@ def mend(cluster, sources, destinations):
             cluster._network.mend(src, dst)
 
 
-async def later(cluster, delay_ns):
-    await cluster.clock.sleep_until(cluster.clock.now() + delay_ns)
-
-
 async def prepared(cluster, mode):
-    txn = await cluster.store("setup").begin("optimistic")
-    for key in KEYS:
-        await txn.put(key, b"old")
-    await txn.commit()
+    await write(cluster.store("setup"), dict.fromkeys(KEYS, b"old"))
     txn = await cluster.store("client-0").begin(mode)
     for key in KEYS:
         await txn.put(key, b"new")
@@ -58,8 +53,7 @@ async def prepared(cluster, mode):
 
 async def found(cluster):
     """What another client reads, once it is no longer unknown."""
-    reader = cluster.store("reader")
-    pairs = await (await reader.snapshot(await reader.current_timestamp())).batch_get(KEYS)
+    pairs = await read_now(cluster.store("reader"), KEYS)
     assert len(set(pairs.values())) == 1, "half a transaction"
     return pairs[KEYS[0]]
 
@@ -72,7 +66,7 @@ def mode(request):
 def test_executed_but_never_answered_is_undetermined(simulated, mode):
     async def main(cluster):
         txn = await prepared(cluster, mode)
-        before_each(cluster, wire.Commit, lambda n: n or cut(cluster, STORES, ["client-0"]))
+        sent_of(cluster, wire.Commit, lambda: cut(cluster, STORES, ["client-0"]))
         with pytest.raises(Undetermined):
             await txn.commit()
         assert await found(cluster) == b"new"
@@ -83,8 +77,8 @@ def test_executed_but_never_answered_is_undetermined(simulated, mode):
 def test_never_arrived_is_undetermined_too_since_the_client_cannot_tell(simulated, mode):
     async def main(cluster):
         txn = await prepared(cluster, mode)
-        sent = before_each(cluster, wire.Commit, lambda n: n or cut(cluster, ["client-0"], STORES))
-        rollbacks = before_each(cluster, wire.Rollback, lambda _: None)
+        sent = sent_of(cluster, wire.Commit, lambda: cut(cluster, ["client-0"], STORES))
+        rollbacks = sent_of(cluster, wire.Rollback)
         with pytest.raises(Undetermined):
             await txn.commit()
         await txn.rollback()
@@ -100,12 +94,11 @@ def test_executed_and_answered_at_a_later_try_is_committed(simulated, mode):
     async def main(cluster):
         txn = await prepared(cluster, mode)
 
-        def lose_the_answer(n):
-            if n == 0:
-                cut(cluster, STORES, ["client-0"])
-                cluster.clock.after(SECOND, mend, cluster, STORES, ["client-0"])
+        def lose_the_answer():
+            cut(cluster, STORES, ["client-0"])
+            cluster.clock.after(SECOND, mend, cluster, STORES, ["client-0"])
 
-        sent = before_each(cluster, wire.Commit, lose_the_answer)
+        sent = sent_of(cluster, wire.Commit, lose_the_answer)
         commit_ts = await txn.commit()
         assert len(sent) > 1
         reader = cluster.store("reader")
@@ -119,12 +112,11 @@ def test_lost_and_rolled_back_by_another_before_the_next_try_is_a_definite_abort
     async def main(cluster):
         txn = await prepared(cluster, mode)
 
-        def isolate(n):
-            if n == 0:
-                cut(cluster, ["client-0"], STORES)
-                cluster.clock.after(5500 * MILLISECOND, mend, cluster, ["client-0"], STORES)
+        def isolate():
+            cut(cluster, ["client-0"], STORES)
+            cluster.clock.after(5500 * MILLISECOND, mend, cluster, ["client-0"], STORES)
 
-        sent = before_each(cluster, wire.Commit, isolate)
+        sent = sent_of(cluster, wire.Commit, isolate)
         committing = asyncio.ensure_future(txn.commit())
         await later(cluster, 4 * SECOND)
         assert await found(cluster) == b"old"
@@ -140,13 +132,11 @@ def test_when_nobody_ever_listened_it_is_a_definite_abort(simulated):
     async def main(cluster):
         txn = await prepared(cluster, "optimistic")
 
-        def kill_all(n):
-            if n == 0:
-                for name in STORES:
-                    cluster._network.node(name).kill()
-                    cluster._network.break_connections(name)
+        def kill_all():
+            for name in STORES:
+                _kill(cluster, name)
 
-        before_each(cluster, wire.Commit, kill_all)
+        sent_of(cluster, wire.Commit, kill_all)
         with pytest.raises(UnavailableBeforeCommit):
             await txn.commit()
         for name in STORES:
@@ -162,8 +152,8 @@ def test_what_fails_before_the_commit_was_sent_is_definite_and_rolled_back(simul
     async def main(cluster):
         txn = await prepared(cluster, mode)
         servers = STORES if command is wire.Prewrite else PDS
-        before_each(cluster, command, lambda n: n or cut(cluster, servers, ["client-0"]))
-        commits = before_each(cluster, wire.Commit, lambda _: None)
+        sent_of(cluster, command, lambda: cut(cluster, servers, ["client-0"]))
+        commits = sent_of(cluster, wire.Commit)
         with pytest.raises(Aborted):
             await txn.commit()
         assert not commits
@@ -175,8 +165,8 @@ def test_what_fails_before_the_commit_was_sent_is_definite_and_rolled_back(simul
 def test_a_commit_that_is_cancelled_sends_no_rollback(simulated, mode):
     async def main(cluster):
         txn = await prepared(cluster, mode)
-        before_each(cluster, wire.Commit, lambda n: n or cut(cluster, STORES, ["client-0"]))
-        rollbacks = before_each(cluster, wire.Rollback | wire.PessimisticRollback, lambda _: None)
+        sent_of(cluster, wire.Commit, lambda: cut(cluster, STORES, ["client-0"]))
+        rollbacks = sent_of(cluster, wire.Rollback | wire.PessimisticRollback)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await txn.commit()
@@ -193,12 +183,11 @@ def test_a_store_that_dies_with_the_commit_in_hand_leaves_it_undetermined_or_com
     async def main(cluster):
         txn = await prepared(cluster, mode)
 
-        def kill_soon(n):
-            if n == 0:
-                leader = cluster.faults.region_leader(KEYS[0])
-                cluster.clock.after(600_000, _kill, cluster, leader)
+        def kill_soon():
+            leader = cluster.faults.region_leader(KEYS[0])
+            cluster.clock.after(600_000, _kill, cluster, leader)
 
-        before_each(cluster, wire.Commit, kill_soon)
+        sent_of(cluster, wire.Commit, kill_soon)
         try:
             commit_ts = await txn.commit()
         except Undetermined:
