@@ -202,7 +202,7 @@ def test_every_option_of_a_workload_has_a_row_with_its_default(workload):
 
 def test_every_nemesis_has_a_row_with_its_kinds():
     for name, nemesis in NEMESES.items():
-        row = next(row for row in rows(OPTIONS) if row[0] == f"`{name}`")
+        row = row_of(OPTIONS, f"`{name}`")
         assert re.findall(r"`([^`]+)`", row[1]) == list(nemesis.kinds)
     assert {kind for nemesis in NEMESES.values() for kind in nemesis.kinds} == set(FAULTS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.op import Op
+from tests.checkers.conftest import follow
 
 
 class Log:
@@ -73,9 +74,9 @@ class Chaos:
         self.log.add(process, "invoke", f, value)
         self.running[process] = (f, value, None)
 
-    def look(self, account, old=False):
+    def look(self, account):
         chain = self.chains[account]
-        if old or self.bad():
+        if self.bad():
             return list(self.rng.choice(chain[-3:]))
         return list(chain[-1])
 
@@ -86,14 +87,11 @@ class Chaos:
             if old and self.rng.random() < 0.5:
                 reads = [list(chain[0]) for chain in self.chains]
             else:
-                reads = [self.look(a, old=False) for a in range(self.accounts)]
+                reads = [self.look(a) for a in range(self.accounts)]
             self.running[process] = (f, value, (reads, []))
             return
-        pair = (value["from"], value["to"])
-        reads = [self.look(a) for a in pair]
-        deltas = (-value["amount"], value["amount"])
-        writes = [[a, r[1] + d, r[2] + 1, value["id"], r[3]] for a, r, d in zip(pair, reads, deltas, strict=True)]
-        self.running[process] = (f, value, (reads, writes))
+        reads = [self.look(a) for a in (value["from"], value["to"])]
+        self.running[process] = (f, value, (reads, follow(value["id"], reads, value["amount"])))
 
     def install(self, effect):
         reads, writes = effect

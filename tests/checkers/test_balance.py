@@ -72,5 +72,5 @@ def test_wrong_arithmetic(bank, record, at, turned):
 
 def test_what_failed_is_not_judged(bank):
     bank.begin(0, 1).end(0, "info", read=START[:1])
-    bank.begin(1, 2, [2, 0]).end(1, "fail", "aborted", read=[START[2], START[0]], write=follow(2, [START[2], START[0]]))
+    bank.transfer(1, 2, [START[2], START[0]], "fail", error="aborted")
     assert judge(bank).valid is True

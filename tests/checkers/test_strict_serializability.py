@@ -60,7 +60,7 @@ def test_lost_update(bank, depth):
 @DEPTHS
 def test_no_lost_update_with_what_nobody_saw(bank, depth):
     records, number = start(bank, depth)
-    bank.begin(1, number, [0, 1]).end(1, "info", read=records, write=follow(number, records))
+    bank.transfer(1, number, records, "info")
     bank.transfer(2, number + 1, records)
     assert bank.judge().valid is True
 
@@ -204,7 +204,7 @@ def test_a_seen_transfer_of_unknown_outcome_is_committed(bank, depth):
 @DEPTHS
 def test_a_transfer_of_unknown_outcome_may_take_effect_late(bank, depth):
     records, number = start(bank, depth)
-    bank.begin(1, number, [0, 1]).end(1, "info", "undetermined", read=records, write=follow(number, records))
+    bank.transfer(1, number, records, "info", error="undetermined")
     bank.read(2, number + 1, records)
     bank.read(3, number + 2, follow(number, records))
     assert bank.judge().valid is True
@@ -214,7 +214,7 @@ def test_a_transfer_of_unknown_outcome_may_take_effect_late(bank, depth):
 def test_a_transfer_never_takes_effect_before_it_began(bank, depth):
     records, number = start(bank, depth)
     bank.read(2, number + 1, follow(number, records))
-    bank.begin(1, number, [0, 1]).end(1, "info", "undetermined", read=records, write=follow(number, records))
+    bank.transfer(1, number, records, "info", error="undetermined")
     only(bank.judge(), "G1c-realtime")
 
 
@@ -222,7 +222,7 @@ def test_a_chain_of_transfers_known_only_from_each_other(bank):
     """Each was seen only by the next, whose outcome nobody knows either, but for the last."""
     records, _ = start(bank, 0)
     for number in range(1, 6):
-        bank.begin(number, number, [0, 1]).end(number, "info", read=records, write=follow(number, records))
+        bank.transfer(number, number, records, "info")
         records = follow(number, records)
     bank.read(9, 9, records)
     verdict = bank.judge()
@@ -253,7 +253,7 @@ def test_old_snapshot_that_is_not_the_state_at_its_timestamp(bank, depth, ts):
 def test_what_is_known_of_neighbours_bounds_an_unknown_commit(bank):
     records, _ = start(bank, 0)
     one = follow(1, records)
-    bank.begin(1, 1, [0, 1]).end(1, "info", read=records, write=one)
+    bank.transfer(1, 1, records, "info")
     bank.transfer(2, 2, one, commit_ts=20)
     bank.read(3, 3, one, via="old-snapshot", ts=15)
     bank.read(3, 4, records, via="old-snapshot", ts=15)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,33 +16,27 @@ from harness.exit_codes import ExitCode
 SHORT = ["run", "bank", "--time-limit", "4", "--nemesis", "none", "--seed", "3"]
 
 
+def call(folder, *arguments, before=()):
+    return subprocess.run(
+        [*before, sys.executable, "-m", "harness.cli", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+
+
 @pytest.fixture
 def qq(tmp_path):
-    def call(*arguments, **options):
-        return subprocess.run(
-            [sys.executable, "-m", "harness.cli", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={**os.environ, "NO_COLOR": "1"},
-            **options,
-        )
-
-    return call
+    return partial(call, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", *SHORT, "--out", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = call(folder, *SHORT, "--out", str(folder))
     assert done.returncode == 0, done.stderr
     return folder / "bank" / "latest"
 
@@ -306,17 +301,10 @@ def test_an_anomaly_counts_more_than_the_interruption(tmp_path):
     assert code == ExitCode.ANOMALY
 
 
-def test_a_full_disk_is_the_environment_and_what_was_recorded_is_judged(tmp_path):
+def test_a_full_disk_is_the_environment_and_what_was_recorded_is_judged(qq):
     # A limit on the size of a file stands for a disk that is full: the write fails in the same place.
     limited = ["bash", "-c", 'ulimit -f 200; trap "" XFSZ; exec "$0" "$@"']
-    done = subprocess.run(
-        [*limited, sys.executable, "-m", "harness.cli", *SHORT, "--time-limit", "60", "--format", "json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = qq(*SHORT, "--time-limit", "60", "--format", "json", before=limited)
     assert done.returncode == ExitCode.ENVIRONMENT, done.stderr
     assert "Traceback" not in done.stderr
     assert "history.jsonl" in done.stderr

@@ -15,6 +15,7 @@ from harness.generator_simulation import simulate
 from harness.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
 from harness.protocols import PENDING, Context
 from harness.rng import Stream, Streams
+from tests.harness.histories import assert_complete
 
 
 def invocations(history: list[Op]) -> list[Op]:
@@ -266,15 +267,7 @@ def outcomes(seed: int):
 @given(tree=trees, seed=st.integers(0, 1000))
 def test_any_combination_ends_and_takes_turns(tree, seed):
     history = simulate(gen.clients(build(tree)), concurrency=3, complete=outcomes(seed))
-    state: dict[int | str, str] = {}
-    for index, op in enumerate(history):
-        assert op.index == index
-        before = state.get(op.process)
-        assert (op.type == INVOKE) == (before != INVOKE)
-        assert before != INFO
-        state[op.process] = op.type
-    assert INVOKE not in state.values()
-    assert [op.time for op in history] == sorted(op.time for op in history)
+    assert_complete(history)
     if not contains(tree, "time_limit", "until_ok", "each_process"):
         assert len(history) == 2 * planned(tree)
     assert history == simulate(gen.clients(build(tree)), concurrency=3, complete=outcomes(seed))

@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,8 +19,8 @@ from harness.columns import NEMESIS_CODE, ChunkBuilder
 from harness.exit_codes import ExitCode, UsageError
 from harness.history import History
 from harness.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
-from harness.recorder import LINE_LIMIT, Recorder
-from tests.harness.conftest import RegisterEncoder, random_ops
+from harness.recorder import LINE_LIMIT
+from tests.harness.histories import RegisterEncoder, assert_same, random_ops, record_all
 
 ENCODER = RegisterEncoder()
 
@@ -45,20 +44,6 @@ def refuses(tmp_path: Path, content: bytes, *words: str) -> None:
     assert all(word in said for word in words), said
     assert said.isprintable()
     assert len(said) < 400 + len(str(tmp_path))
-
-
-def record(folder: Path, ops: list[Op], encoder=ENCODER) -> None:
-    with Recorder(folder / "history.jsonl", folder / "columns.bin", encoder) as recorder:
-        for op in ops:
-            recorder.record(op.replace())
-
-
-def same(left: History, right: History) -> bool:
-    names = ("time", "process", "type", "f", "pair", "row_start")
-    arrays = [(getattr(left, name), getattr(right, name)) for name in names]
-    arrays += [(left.fields[name], right.fields[name]) for name in left.fields]
-    arrays += [(left.rows[name], right.rows[name]) for name in left.rows]
-    return left.f_names == right.f_names and all(np.array_equal(ours, theirs) for ours, theirs in arrays)
 
 
 GOOD = line(0) + line(1, process=1) + line(2, OK) + line(3, INFO, 1)
@@ -150,7 +135,7 @@ def test_places_without_a_history_are_refused(tmp_path):
 
 def test_a_history_cut_anywhere_keeps_all_whole_lines(tmp_path):
     ops = random_ops(1, 12)
-    record(tmp_path, ops)
+    record_all(tmp_path, ops, ENCODER)
     content = (tmp_path / "history.jsonl").read_bytes()
     starts = [0, *(at + 1 for at, byte in enumerate(content) if byte == 10)]
     for size in range(len(content)):
@@ -165,7 +150,7 @@ def test_a_history_cut_anywhere_keeps_all_whole_lines(tmp_path):
         assert list(history.ops()) == [op.replace(index=index) for index, op in enumerate(ops[:whole])]
         torn = size not in starts and content[size] != 10
         assert any("torn" in warning for warning in history.warnings) == torn
-        assert same(history, load(tmp_path, content[:size]))
+        assert_same(history, load(tmp_path, content[:size]))
 
 
 def test_what_is_still_open_is_only_a_warning(tmp_path):
@@ -185,7 +170,7 @@ def small_chunks(monkeypatch) -> None:
 
 @pytest.mark.usefixtures("small_chunks")
 def test_columns_cut_or_damaged_anywhere_change_nothing(tmp_path):
-    record(tmp_path, random_ops(2, 100))
+    record_all(tmp_path, random_ops(2, 100), ENCODER)
     columns = (tmp_path / "columns.bin").read_bytes()
     expected = load(tmp_path, (tmp_path / "history.jsonl").read_bytes())
     for at in range(0, len(columns), 29):
@@ -193,13 +178,13 @@ def test_columns_cut_or_damaged_anywhere_change_nothing(tmp_path):
         damaged[at] ^= 1 << at % 8
         for content in (columns[:at], bytes(damaged), columns[at:], columns + columns[:at]):
             (tmp_path / "columns.bin").write_bytes(content)
-            assert same(History.load(tmp_path, ENCODER), expected)
+            assert_same(History.load(tmp_path, ENCODER), expected)
 
 
 @pytest.mark.usefixtures("small_chunks")
 def test_an_edited_history_is_read_without_the_columns_from_there_on(tmp_path):
     ops = random_ops(3, 100)
-    record(tmp_path, ops)
+    record_all(tmp_path, ops, ENCODER)
     path = tmp_path / "history.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     at = next(index for index, op in enumerate(ops) if index > 50 and op.type == OK)
@@ -207,14 +192,14 @@ def test_an_edited_history_is_read_without_the_columns_from_there_on(tmp_path):
     path.write_bytes(b"".join(lines))
     history = History.load(tmp_path, ENCODER)
     assert history.fields["key"][at] == 77
-    assert same(history, load(tmp_path, path.read_bytes()))
+    assert_same(history, load(tmp_path, path.read_bytes()))
     assert any(f"does not belong to this history: it is not used from line {at // 16 * 16 + 1}" in warning
                for warning in history.warnings)  # fmt: skip
 
 
 @pytest.mark.usefixtures("small_chunks")
 def test_columns_of_another_encoder_or_version_are_not_used(tmp_path):
-    record(tmp_path, random_ops(4, 60))
+    record_all(tmp_path, random_ops(4, 60), ENCODER)
 
     class Newer(RegisterEncoder):
         version = 2
@@ -234,7 +219,7 @@ def test_columns_of_another_encoder_or_version_are_not_used(tmp_path):
 
 
 def test_a_forged_chunk_that_does_not_fit_itself_is_not_used(tmp_path):
-    record(tmp_path, random_ops(5, 40))
+    record_all(tmp_path, random_ops(5, 40), ENCODER)
     expected = load(tmp_path, (tmp_path / "history.jsonl").read_bytes())
     from harness.columns import Chunk, pack, read_chunks
 
@@ -245,7 +230,7 @@ def test_a_forged_chunk_that_does_not_fit_itself_is_not_used(tmp_path):
         column[3] = value
         forged = Chunk(chunk.header, {**chunk.columns, name: column})
         (tmp_path / "columns.bin").write_bytes(pack(forged))
-        assert same(History.load(tmp_path, ENCODER), expected)
+        assert_same(History.load(tmp_path, ENCODER), expected)
 
 
 # Other forms.
@@ -253,12 +238,12 @@ def test_a_forged_chunk_that_does_not_fit_itself_is_not_used(tmp_path):
 
 def test_a_compressed_history_is_read_too(tmp_path):
     ops = random_ops(6, 500)
-    record(tmp_path, ops)
+    record_all(tmp_path, ops, ENCODER)
     content = (tmp_path / "history.jsonl").read_bytes()
     packed = tmp_path / "packed.jsonl.gz"
     packed.write_bytes(gzip.compress(content))
     history = History.load(packed, ENCODER)
-    assert same(history, History.load(tmp_path, ENCODER))
+    assert_same(history, History.load(tmp_path, ENCODER))
     assert history.op(77) == ops[77].replace(index=77)
     assert history.sha256() == History.load(tmp_path, ENCODER).sha256()
 
@@ -391,7 +376,7 @@ def test_strange_operations_are_refused(ops):
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory) -> tuple[bytes, bytes]:
     folder = tmp_path_factory.mktemp("recorded")
-    record(folder, random_ops(7, 30))
+    record_all(folder, random_ops(7, 30), ENCODER)
     return (folder / "history.jsonl").read_bytes(), (folder / "columns.bin").read_bytes()
 
 

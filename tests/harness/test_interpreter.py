@@ -20,6 +20,7 @@ from harness.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
 from harness.protocols import PENDING
 from harness.rng import Stream, Streams
 from harness.virtual_time import VirtualLoop
+from tests.harness.histories import assert_complete
 
 
 class Definite(Exception):
@@ -77,18 +78,7 @@ class Bench:
         return [op for op in self.history if op.type != INVOKE and op.process != NEMESIS]
 
     def assert_complete(self) -> None:
-        """Every invocation has its completion, processes take turns, and none goes on after info."""
-        state: dict[int | str, str] = {}
-        for op in self.history:
-            if op.process == NEMESIS:
-                state[NEMESIS] = INVOKE if state.get(NEMESIS) != INVOKE else OK
-                continue
-            assert (op.type == INVOKE) == (state.get(op.process) != INVOKE)
-            assert state.get(op.process) != INFO
-            state[op.process] = op.type
-        assert INVOKE not in state.values()
-        assert [op.index for op in self.history] == list(range(len(self.history)))
-        assert [op.time for op in self.history] == sorted(op.time for op in self.history)
+        assert_complete(self.history)
 
 
 class Scripted:

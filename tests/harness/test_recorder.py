@@ -11,7 +11,6 @@ import time
 import tracemalloc
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from harness.columns import CHUNK_OPS, read_chunks
@@ -19,40 +18,16 @@ from harness.exit_codes import EnvironmentFailure
 from harness.history import History
 from harness.op import INVOKE, OK, Op
 from harness.recorder import LINE_LIMIT, Recorder
+from tests.harness.histories import RegisterEncoder, assert_same, random_ops, record_all, without_columns
 
 ROOT = Path(__file__).parents[2]
+ENCODER = RegisterEncoder()
 
 
-def record_all(folder: Path, ops: list[Op], encoder) -> str:
-    with Recorder(folder / "history.jsonl", folder / "columns.bin", encoder) as recorder:
-        for op in ops:
-            recorder.record(op.replace())
-        return recorder.sha256()
-
-
-def assert_same(left: History, right: History) -> None:
-    assert left.n == right.n
-    assert left.f_names == right.f_names
-    for name in ("time", "process", "type", "f", "pair", "row_start"):
-        np.testing.assert_array_equal(getattr(left, name), getattr(right, name), name)
-        assert getattr(left, name).dtype == getattr(right, name).dtype
-    for ours, theirs in ((left.fields, right.fields), (left.rows, right.rows)):
-        assert list(ours) == list(theirs)
-        for name, column in ours.items():
-            np.testing.assert_array_equal(column, theirs[name], name)
-            assert column.dtype == np.int64
-
-
-def without_columns(folder: Path, encoder) -> History:
-    copy = folder / "copy.jsonl"
-    copy.write_bytes((folder / "history.jsonl").read_bytes())
-    return History.load(copy, encoder)
-
-
-def test_what_was_recorded_is_read_again(tmp_path, encoder, make_ops):
-    ops = make_ops(1, 3 * CHUNK_OPS + 100)
-    digest = record_all(tmp_path, ops, encoder)
-    history = History.load(tmp_path, encoder)
+def test_what_was_recorded_is_read_again(tmp_path):
+    ops = random_ops(1, 3 * CHUNK_OPS + 100)
+    digest = record_all(tmp_path, ops, ENCODER)
+    history = History.load(tmp_path, ENCODER)
     expected = [op.replace(index=index) for index, op in enumerate(ops)]
     assert list(history.ops()) == expected
     assert [history.op(index) for index in (0, 5, 20_000, len(ops) - 1)] == [
@@ -60,16 +35,16 @@ def test_what_was_recorded_is_read_again(tmp_path, encoder, make_ops):
     ]
     content = (tmp_path / "history.jsonl").read_bytes()
     assert digest == history.sha256() == hashlib.sha256(content).hexdigest()
-    assert sum(chunk.header.ops for chunk in read_chunks(tmp_path / "columns.bin", encoder)) == len(ops)
-    assert_same(history, without_columns(tmp_path, encoder))
+    assert sum(chunk.header.ops for chunk in read_chunks(tmp_path / "columns.bin", ENCODER)) == len(ops)
+    assert_same(history, without_columns(tmp_path, ENCODER))
 
 
-def test_the_columns_are_what_the_encoder_said(tmp_path, encoder, make_ops):
-    ops = make_ops(2, CHUNK_OPS + 500)
-    record_all(tmp_path, ops, encoder)
-    history = History.load(tmp_path, encoder)
+def test_the_columns_are_what_the_encoder_said(tmp_path):
+    ops = random_ops(2, CHUNK_OPS + 500)
+    record_all(tmp_path, ops, ENCODER)
+    history = History.load(tmp_path, ENCODER)
     for index, op in enumerate(ops):
-        fields, rows = encoder.encode(op)
+        fields, rows = ENCODER.encode(op)
         assert history.fields["key"][index] == fields[0]
         mine = slice(history.row_start[index], history.row_start[index + 1])
         assert history.rows["position"][mine].tolist() == list(rows[0::2])
@@ -78,23 +53,23 @@ def test_the_columns_are_what_the_encoder_said(tmp_path, encoder, make_ops):
         assert history.f_names[history.f[index]] == op.f
 
 
-def test_the_same_operations_leave_the_same_bytes(tmp_path, encoder, make_ops):
+def test_the_same_operations_leave_the_same_bytes(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
-        record_all(tmp_path / name, make_ops(3, CHUNK_OPS + 10), encoder)
+        record_all(tmp_path / name, random_ops(3, CHUNK_OPS + 10), ENCODER)
     for file in ("history.jsonl", "columns.bin"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_every_operation_is_in_the_file_when_record_returns(tmp_path, encoder, make_ops):
-    with Recorder(tmp_path / "history.jsonl", tmp_path / "columns.bin", encoder) as recorder:
-        for count, op in enumerate(make_ops(4, 50), start=1):
+def test_every_operation_is_in_the_file_when_record_returns(tmp_path):
+    with Recorder(tmp_path / "history.jsonl", tmp_path / "columns.bin", ENCODER) as recorder:
+        for count, op in enumerate(random_ops(4, 50), start=1):
             assert recorder.record(op).index == count - 1
             assert (tmp_path / "history.jsonl").read_bytes().count(b"\n") == count
 
 
-def test_a_history_is_never_overwritten(tmp_path, encoder, make_ops):
-    record_all(tmp_path, make_ops(5, 10), encoder)
+def test_a_history_is_never_overwritten(tmp_path):
+    record_all(tmp_path, random_ops(5, 10), ENCODER)
     with pytest.raises(EnvironmentFailure, match="File exists"):
         Recorder(tmp_path / "history.jsonl")
 
@@ -103,17 +78,17 @@ def test_a_history_is_never_overwritten(tmp_path, encoder, make_ops):
     "value",
     [[2**63], [1, 2**63], [1, -(2**63) - 1], [1.5], "text", ["\ud800"], [object()], [1, "x" * 10]],
 )
-def test_what_cannot_be_recorded_leaves_no_trace(tmp_path, encoder, make_ops, value):
-    ops = make_ops(6, 40)
-    with Recorder(tmp_path / "history.jsonl", tmp_path / "columns.bin", encoder) as recorder:
+def test_what_cannot_be_recorded_leaves_no_trace(tmp_path, value):
+    ops = random_ops(6, 40)
+    with Recorder(tmp_path / "history.jsonl", tmp_path / "columns.bin", ENCODER) as recorder:
         for op in ops:
             with pytest.raises((ValueError, TypeError)):
                 recorder.record(Op(0, op.time, 99, INVOKE, "write", value))
             recorder.record(op)
-    history = History.load(tmp_path, encoder)
+    history = History.load(tmp_path, ENCODER)
     assert list(history.ops()) == [op.replace(index=index) for index, op in enumerate(ops)]
-    assert sum(chunk.header.ops for chunk in read_chunks(tmp_path / "columns.bin", encoder)) == len(ops)
-    assert_same(history, without_columns(tmp_path, encoder))
+    assert sum(chunk.header.ops for chunk in read_chunks(tmp_path / "columns.bin", ENCODER)) == len(ops)
+    assert_same(history, without_columns(tmp_path, ENCODER))
 
 
 def test_an_operation_too_long_to_be_read_is_not_written(tmp_path):
@@ -123,11 +98,11 @@ def test_an_operation_too_long_to_be_read_is_not_written(tmp_path):
         assert recorder.ops == 0
 
 
-def test_memory_does_not_grow_with_the_history(tmp_path, encoder):
+def test_memory_does_not_grow_with_the_history(tmp_path):
     def peak(name: str, count: int) -> int:
         tracemalloc.start()
         try:
-            with Recorder(tmp_path / name, tmp_path / f"{name}.bin", encoder) as recorder:
+            with Recorder(tmp_path / name, tmp_path / f"{name}.bin", ENCODER) as recorder:
                 for number in range(count):
                     recorder.record(Op(0, number, number % 7, INVOKE if number % 14 < 7 else OK, "write", [1, 2, 3]))
             return tracemalloc.get_traced_memory()[1]
@@ -196,9 +171,9 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-sys.path[:0] = ["", "tests/harness"]
-from conftest import RegisterEncoder, random_ops
+sys.path.insert(0, "")
 from harness.recorder import Recorder
+from tests.harness.histories import RegisterEncoder, random_ops
 ops = random_ops(int(sys.argv[2]), 3000)
 folder = Path(sys.argv[1])
 import os
@@ -216,7 +191,7 @@ with Recorder(folder / "history.jsonl", folder / "columns.bin", RegisterEncoder(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_kill_at_any_moment_loses_nothing(tmp_path, encoder, seed):
+def test_a_kill_at_any_moment_loses_nothing(tmp_path, seed):
     """Each operation is acknowledged to us after record returned: whatever was acknowledged must be there."""
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path), str(seed)], cwd=ROOT, stdout=subprocess.PIPE, bufsize=0
@@ -234,11 +209,11 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path, encoder, seed):
     process.stdout.close()
     acknowledged = int(said[: said.rfind(b"\n")].split(b"\n")[-1])
 
-    history = History.load(tmp_path, encoder)
+    history = History.load(tmp_path, ENCODER)
     assert history.n >= acknowledged
     assert history.n <= acknowledged + 1
-    assert_same(history, without_columns(tmp_path, encoder))
-    covered = sum(chunk.header.ops for chunk in read_chunks(tmp_path / "columns.bin", encoder))
+    assert_same(history, without_columns(tmp_path, ENCODER))
+    covered = sum(chunk.header.ops for chunk in read_chunks(tmp_path / "columns.bin", ENCODER))
     assert history.n - covered <= 128
     for index, op in enumerate(history.ops()):
         assert op.index == index

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,17 @@ from harness.clock import MILLISECOND as MS
 from harness.clock import SECOND
 from harness.exit_codes import UsageError
 from harness.history import History
-from harness.op import Op
+from harness.recorder import Recorder
 from harness.run_folder import RunFolder
 from harness.verdict import Anomaly, Verdict
 from reports.html import render_report, write_report
+from tests.reports import made
 
 MEGABYTE = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def bank_history(made: Any) -> History:
+def bank_history() -> History:
     return History.from_ops(made.bank_run().ops(), BANK_ENCODER)
 
 
@@ -32,7 +32,7 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
 
 
-def test_valid_run_says_what_was_shown(made: Any, bank_history: History) -> None:
+def test_valid_run_says_what_was_shown(bank_history: History) -> None:
     page = text_of(render_report(made.spec(), made.results(), bank_history))
     ok = int(((bank_history.type == 1) & (bank_history.process >= 0)).sum())
     assert f"Valid: no anomaly found {ok:,} of" in page
@@ -44,7 +44,7 @@ def test_valid_run_says_what_was_shown(made: Any, bank_history: History) -> None
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 9])
-def test_cycle_comes_first_and_every_edge_is_explained(made: Any, bank_history: History, size: int) -> None:
+def test_cycle_comes_first_and_every_edge_is_explained(bank_history: History, size: int) -> None:
     anomaly = made.cycle_of(bank_history, size)
     page = render_report(made.spec(), made.results(False, verdicts=made.verdicts(anomaly)), bank_history)
     fold = page.index("What was promised")
@@ -61,7 +61,7 @@ def test_cycle_comes_first_and_every_edge_is_explained(made: Any, bank_history: 
     assert all(text_of(page).count(edge.why) == 1 for edge in anomaly.cycle)
 
 
-def test_long_cycle_is_listed_and_not_drawn(made: Any, bank_history: History) -> None:
+def test_long_cycle_is_listed_and_not_drawn(bank_history: History) -> None:
     anomaly = made.cycle_of(bank_history, 30)
     page = render_report(made.spec(), made.results(False, verdicts=made.verdicts(anomaly)), bank_history)
     assert 'class="cycle"' not in page
@@ -69,7 +69,7 @@ def test_long_cycle_is_listed_and_not_drawn(made: Any, bank_history: History) ->
     assert "and 10 more, in the history." in page
 
 
-def test_unknown_names_the_minimum_that_was_missed(made: Any, bank_history: History) -> None:
+def test_unknown_names_the_minimum_that_was_missed(bank_history: History) -> None:
     missed = Verdict("coverage", "unknown", note="Only 3 ok operations after healing, at least 5 are needed.")
     page = text_of(
         render_report(made.spec(), made.results("unknown", verdicts=[*made.verdicts(), missed]), bank_history)
@@ -78,7 +78,7 @@ def test_unknown_names_the_minimum_that_was_missed(made: Any, bank_history: Hist
     assert "exit code 3" in page
 
 
-def test_prominent_notes(made: Any, bank_history: History) -> None:
+def test_prominent_notes(bank_history: History) -> None:
     anomaly = made.cycle_of(bank_history, 2)
     judged = made.results(False, verdicts=made.verdicts(anomaly), interrupted=True, exceeds_assumptions=True)
     page = text_of(render_report(made.spec(bug="wall-clock-lease"), judged, bank_history))
@@ -92,7 +92,7 @@ def test_prominent_notes(made: Any, bank_history: History) -> None:
     assert "It should show as lost-update, which is not named." in page
 
 
-def test_unfit_verdict_does_not_break_the_page(made: Any, bank_history: History) -> None:
+def test_unfit_verdict_does_not_break_the_page(bank_history: History) -> None:
     """Results may come from another history, or from a checker that is wrong: the page still says so."""
     n = bank_history.n
     odd = Anomaly("no-such-anomaly", [n + 5, -3, 0], "odd", made.cycle_of(bank_history, 2).cycle[:1])
@@ -100,7 +100,7 @@ def test_unfit_verdict_does_not_break_the_page(made: Any, bank_history: History)
     assert "Anomaly found: no-such-anomaly" in page
 
 
-def test_wrong_total_is_counted(made: Any) -> None:
+def test_wrong_total_is_counted() -> None:
     bank = made.bank_run(6)
     read = next(op for op in bank.ops() if op.type == "ok" and op.f == "read" and op.process != "nemesis")
     read.value["read"][0][1] -= 10
@@ -109,7 +109,7 @@ def test_wrong_total_is_counted(made: Any) -> None:
 
 
 @pytest.mark.parametrize("ops", ["nemesis only", "one invocation", "one failure"])
-def test_next_to_nothing(made: Any, ops: str) -> None:
+def test_next_to_nothing(ops: str) -> None:
     bank = made.Bank()
     if ops == "nemesis only":
         bank.fault("kill", SECOND, 2 * SECOND, ["kv1"], {"state": "dead"})
@@ -124,7 +124,7 @@ def test_next_to_nothing(made: Any, ops: str) -> None:
     assert "there is no spec.json" in page
 
 
-def test_fault_that_never_ended_or_failed_says_so(made: Any) -> None:
+def test_fault_that_never_ended_or_failed_says_so() -> None:
     bank = made.bank_run(6)
     bank.add(7 * SECOND, "nemesis", "info", "start-pause", {"id": 700})
     bank.add(7 * SECOND + 1, "nemesis", "info", "start-pause", {"id": 700, "targets": ["kv1"]})
@@ -135,11 +135,12 @@ def test_fault_that_never_ended_or_failed_says_so(made: Any) -> None:
     assert "failed no such process" in page
 
 
-def test_written_from_the_folder_alone_and_always_the_same(
-    made: Any, tmp_path: Path, load: Callable[[list[Op]], History], bank_history: History
-) -> None:
-    history = load(made.bank_run().ops())
+def test_written_from_the_folder_alone_and_always_the_same(tmp_path: Path, bank_history: History) -> None:
     folder = RunFolder.create(tmp_path, "bank", "seed7")
+    with Recorder(folder.history, folder.columns, BANK_ENCODER) as recorder:
+        for op in made.bank_run().ops():
+            recorder.record(op)
+    history = History.load(folder.path, BANK_ENCODER)
     folder.write_json(folder.spec, made.spec())
     judged = made.results(False, verdicts=made.verdicts(made.cycle_of(history, 3)))
     folder.write_json(folder.results, judged)
@@ -151,19 +152,19 @@ def test_written_from_the_folder_alone_and_always_the_same(
 
 
 @pytest.mark.parametrize("name", ["spec.json", "results.json"])
-def test_broken_files_are_one_clear_sentence(made: Any, tmp_path: Path, bank_history: History, name: str) -> None:
+def test_broken_files_are_one_clear_sentence(tmp_path: Path, bank_history: History, name: str) -> None:
     folder = RunFolder.create(tmp_path, "bank", "broken")
     folder.path.joinpath(name).write_bytes(b'{"valid": "mayb')
     with pytest.raises(UsageError, match=f"{name} is not readable"):
         write_report(folder, bank_history)
 
 
-def test_folder_without_spec_and_results(made: Any, tmp_path: Path, bank_history: History) -> None:
+def test_folder_without_spec_and_results(tmp_path: Path, bank_history: History) -> None:
     page = write_report(RunFolder.create(tmp_path, "bank", "bare"), bank_history).read_text()
     assert "Not judged." in page
 
 
-def test_page_stays_small_for_a_long_history(made: Any) -> None:
+def test_page_stays_small_for_a_long_history() -> None:
     bank = made.bank_run(seconds=604, step=6 * MS)
     history = History.from_ops(bank.ops(), BANK_ENCODER)
     assert history.n >= 200_000
@@ -174,7 +175,7 @@ def test_page_stays_small_for_a_long_history(made: Any) -> None:
     assert len(page.encode()) < MEGABYTE
 
 
-def test_ids_are_unique_and_nothing_is_loaded(made: Any, bank_history: History) -> None:
+def test_ids_are_unique_and_nothing_is_loaded(bank_history: History) -> None:
     judged = made.results(False, verdicts=made.verdicts(made.cycle_of(bank_history, 3)))
     page = render_report(made.spec(), judged, bank_history)
     ids = re.findall(r'\sid="([^"]*)"', page)
@@ -185,7 +186,7 @@ def test_ids_are_unique_and_nothing_is_loaded(made: Any, bank_history: History) 
     assert not re.search(r"url\((?!#)", page)
 
 
-def test_every_number_is_plain_json(made: Any) -> None:
+def test_every_number_is_plain_json() -> None:
     """What the spec holds is anything that JSON is: the page copes with all of it."""
     odd: dict[str, Any] = {"nemesis": None, "nodes": "five", "workload_options": [1], "versions": {"a": {"b": [1]}}}
     history = History.from_ops(made.bank_run(6).ops(), BANK_ENCODER)

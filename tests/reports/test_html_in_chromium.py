@@ -21,6 +21,7 @@ from harness.history import History
 from harness.op import Op
 from harness.verdict import Anomaly, Edge, Verdict
 from reports.html import render_report
+from tests.reports import made
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -92,7 +93,7 @@ def hostile(server: str) -> list[str]:
     ]
 
 
-def hostile_page(made: Any, server: str) -> str:
+def hostile_page(server: str) -> str:
     words = hostile(server)
     ops: list[Op] = []
     for number, word in enumerate(words):
@@ -119,11 +120,9 @@ def hostile_page(made: Any, server: str) -> str:
     return render_report(odd, judged, history)
 
 
-def test_hostile_values_are_only_ever_text(
-    made: Any, browse: Callable[..., str], visited: tuple[str, list[str]]
-) -> None:
+def test_hostile_values_are_only_ever_text(browse: Callable[..., str], visited: tuple[str, list[str]]) -> None:
     server, asked = visited
-    page = hostile_page(made, server)
+    page = hostile_page(server)
     dom = browse(page)
     title = re.search(r"<title>(.*?)</title>", dom, re.DOTALL)
     assert title
@@ -147,9 +146,7 @@ def test_the_canary_would_sing(browse: Callable[..., str], visited: tuple[str, l
     assert "/img" in asked
 
 
-def test_policy_holds_even_if_escaping_did_not(
-    made: Any, browse: Callable[..., str], visited: tuple[str, list[str]]
-) -> None:
+def test_policy_holds_even_if_escaping_did_not(browse: Callable[..., str], visited: tuple[str, list[str]]) -> None:
     server, asked = visited
     page = render_report(made.spec(), made.results(), History.from_ops(made.bank_run(6).ops(), BANK_ENCODER))
     dom = browse(page.replace("<footer>", "<footer>" + "".join(hostile(server)[:4])))
@@ -181,7 +178,7 @@ document.title = 'measured ' + JSON.stringify(found);
 
 
 @pytest.mark.parametrize(("size", "width"), [(2, 500), (3, 1200), (5, 500), (8, 1200)])
-def test_nothing_is_cut_or_overlaps(made: Any, browse: Callable[..., str], size: int, width: int) -> None:
+def test_nothing_is_cut_or_overlaps(browse: Callable[..., str], size: int, width: int) -> None:
     """Measured by the browser: text within its picture and its card, labels apart, the page in its window."""
     history = History.from_ops(made.bank_run(6).ops(), BANK_ENCODER)
     judged = made.results(False, verdicts=made.verdicts(made.cycle_of(history, size)))
@@ -192,7 +189,7 @@ def test_nothing_is_cut_or_overlaps(made: Any, browse: Callable[..., str], size:
     assert html.unescape(title[1]) == "[]"
 
 
-def test_dark_and_light_are_both_drawn(made: Any, browse: Callable[..., str]) -> None:
+def test_dark_and_light_are_both_drawn(browse: Callable[..., str]) -> None:
     """The page follows the reader's preference, and so do its pictures."""
     history = History.from_ops(made.bank_run(6).ops(), BANK_ENCODER)
     page = render_report(made.spec(), made.results(False, verdicts=made.verdicts(made.cycle_of(history, 2))), history)

@@ -10,7 +10,8 @@ from harness.clock import MILLISECOND as MS
 from harness.clock import SECOND
 from harness.history import History
 from harness.op import Op
-from reports.overview import Overview, overview
+from nemesis.registry import FAULTS, beyond_assumptions
+from reports.overview import BEYOND, Overview, overview
 
 
 def client(begin: int, end: int, type_: Any, process: int = 0, f: str = "read") -> list[Op]:
@@ -105,3 +106,7 @@ def test_figures_agree_with_counting_one_by_one(given: list[tuple[int, int, Any]
     marks = [first, *times, last]
     assert found.longest_gap is not None
     assert found.longest_gap[1] - found.longest_gap[0] == max(b - a for a, b in pairwise(marks))
+
+
+def test_faults_beyond_the_assumptions_are_those_of_the_nemesis():
+    assert {kind for kind in FAULTS if beyond_assumptions(kind)} == BEYOND

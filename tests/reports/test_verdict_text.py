@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -11,10 +10,11 @@ from harness.history import History
 from harness.verdict import Anomaly, Verdict
 from reports.overview import Overview, overview
 from reports.verdict_text import summary_json, summary_text
+from tests.reports import made
 
 
 @pytest.fixture(scope="module")
-def short_history(made: Any) -> History:
+def short_history() -> History:
     return History.from_ops(made.bank_run(6).ops(), BANK_ENCODER)
 
 
@@ -23,7 +23,7 @@ def seen(short_history: History) -> Overview:
     return overview(short_history)
 
 
-def test_valid(made: Any, seen: Overview) -> None:
+def test_valid(seen: Overview) -> None:
     text = summary_text(made.results(), seen, report=Path("runs/x/report.html"), replay="quorumquake run bank --seed 7")
     first, second = text.splitlines()[:2]
     assert first == "Valid: no anomaly found (exit code 0)"
@@ -32,7 +32,7 @@ def test_valid(made: Any, seen: Overview) -> None:
     assert text.endswith("again:      quorumquake run bank --seed 7\n")
 
 
-def test_anomaly_is_named_and_each_edge_said_once(made: Any, short_history: History, seen: Overview) -> None:
+def test_anomaly_is_named_and_each_edge_said_once(short_history: History, seen: Overview) -> None:
     anomaly = made.cycle_of(short_history, 3, 40)
     other = Anomaly("wrong-total", anomaly.ops[:1], "It saw 790.")
     text = summary_text(made.results(False, verdicts=made.verdicts(anomaly, other)), seen)
@@ -44,13 +44,13 @@ def test_anomaly_is_named_and_each_edge_said_once(made: Any, short_history: Hist
     assert max(map(len, text.splitlines())) <= 110
 
 
-def test_unknown_says_what_was_missed(made: Any, seen: Overview) -> None:
+def test_unknown_says_what_was_missed(seen: Overview) -> None:
     missed = [Verdict("coverage", "unknown", note="No kill was verified."), Verdict("cycles", "unknown")]
     text = " ".join(summary_text(made.results("unknown", verdicts=missed), seen).split())
     assert "Nothing was shown: No kill was verified; the checker cycles came to no verdict." in text
 
 
-def test_hostile_text_cannot_drive_the_terminal(made: Any, short_history: History, seen: Overview) -> None:
+def test_hostile_text_cannot_drive_the_terminal(short_history: History, seen: Overview) -> None:
     evil = "\x1b]0;owned\x07\x1b[2J\u202e\r" + "y" * 100_000
     good = made.cycle_of(short_history, 2, 40)
     edges = [msgspec.structs.replace(edge, label=evil, why=evil) for edge in good.cycle]
@@ -62,7 +62,7 @@ def test_hostile_text_cannot_drive_the_terminal(made: Any, short_history: Histor
     assert len(text) < 40_000
 
 
-def test_json_is_one_object_on_one_line(made: Any, short_history: History) -> None:
+def test_json_is_one_object_on_one_line(short_history: History) -> None:
     anomaly = made.cycle_of(short_history, 3, 40)
     judged = made.results(False, verdicts=made.verdicts(anomaly), took_s=0.23456)
     text = summary_json(judged, run=Path("runs/x"))
@@ -75,5 +75,5 @@ def test_json_is_one_object_on_one_line(made: Any, short_history: History) -> No
     assert found["anomalies"][0]["cycle"][0]["label"] == "wr"
 
 
-def test_json_keeps_unknown_a_word(made: Any) -> None:
+def test_json_keeps_unknown_a_word() -> None:
     assert msgspec.json.decode(summary_json(made.results("unknown")))["valid"] == "unknown"

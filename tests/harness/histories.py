@@ -1,12 +1,15 @@
-"""Random histories of a small workload that has an encoder of its own."""
+"""Random histories of a small workload that has an encoder of its own, and what must be true of any history."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
-import pytest
+import numpy as np
 
+from harness.history import History
 from harness.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
+from harness.recorder import Recorder
 from harness.rng import Stream
 
 
@@ -61,11 +64,42 @@ def random_ops(seed: int, count: int, processes: int = 4) -> list[Op]:
     return ops
 
 
-@pytest.fixture
-def encoder() -> RegisterEncoder:
-    return RegisterEncoder()
+def record_all(folder: Path, ops: list[Op], encoder) -> str:
+    with Recorder(folder / "history.jsonl", folder / "columns.bin", encoder) as recorder:
+        for op in ops:
+            recorder.record(op.replace())
+        return recorder.sha256()
 
 
-@pytest.fixture
-def make_ops() -> Callable[..., list[Op]]:
-    return random_ops
+def assert_same(left: History, right: History) -> None:
+    assert left.n == right.n
+    assert left.f_names == right.f_names
+    for name in ("time", "process", "type", "f", "pair", "row_start"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(right, name), name)
+        assert getattr(left, name).dtype == getattr(right, name).dtype
+    for ours, theirs in ((left.fields, right.fields), (left.rows, right.rows)):
+        assert list(ours) == list(theirs)
+        for name, column in ours.items():
+            np.testing.assert_array_equal(column, theirs[name], name)
+            assert column.dtype == np.int64
+
+
+def without_columns(folder: Path, encoder) -> History:
+    copy = folder / "copy.jsonl"
+    copy.write_bytes((folder / "history.jsonl").read_bytes())
+    return History.load(copy, encoder)
+
+
+def assert_complete(history: list[Op]) -> None:
+    """Every invocation has its completion, processes take turns, and none goes on after info."""
+    state: dict[int | str, str] = {}
+    for op in history:
+        if op.process == NEMESIS:
+            state[NEMESIS] = INVOKE if state.get(NEMESIS) != INVOKE else OK
+            continue
+        assert (op.type == INVOKE) == (state.get(op.process) != INVOKE)
+        assert state.get(op.process) != INFO
+        state[op.process] = op.type
+    assert INVOKE not in state.values()
+    assert [op.index for op in history] == list(range(len(history)))
+    assert [op.time for op in history] == sorted(op.time for op in history)

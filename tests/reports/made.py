@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import pytest
+import numpy as np
 
-from checkers.bank_columns import BANK_ENCODER
 from harness.clock import MILLISECOND as MS
 from harness.clock import SECOND
 from harness.history import History
 from harness.op import Op
-from harness.recorder import Recorder
 from harness.results import Results
-from harness.run_folder import RunFolder
 from harness.verdict import Anomaly, Edge, Verdict
 
 ACCOUNTS, BALANCE = 8, 100
@@ -62,7 +56,6 @@ class Bank:
             latency = int(self.random.lognormvariate(1.8, 0.5) * MS * slow(begin))
             self.free.remove((min(self.free)[0], process))
             self.free.append((begin + latency + 1, self.one(process, begin, begin + latency)))
-        self.entries.sort(key=lambda entry: entry[:2])
 
     def one(self, process: int, begin: int, end: int) -> int:
         identity, self.next_id = self.next_id, self.next_id + 1
@@ -149,9 +142,8 @@ def results(valid: Any = True, **changes: Any) -> Results:
 
 def cycle_of(history: History, size: int, start: int = 400) -> Anomaly:
     """A cycle through ``size`` ok operations in a row: its form is right, its claim is made up."""
-    chosen = [
-        int(history.pair[i]) for i in range(start, history.n) if history.type[i] == 1 and history.process[i] >= 0
-    ][:size]
+    done = np.flatnonzero((history.type == 1) & (history.process >= 0))
+    chosen = history.pair[done[done >= start][:size]].tolist()
     labels = ["wr", "rw", "ww", "realtime", "process", "rw", "wr"]
     names = {index: f"T{history.op(index).value['id']}" for index in chosen}
     edges = [
@@ -166,25 +158,3 @@ def cycle_of(history: History, size: int, start: int = 400) -> Anomaly:
         f"So {names[chosen[0]]} would have to come before itself, which no order of the transactions allows.",
     ]
     return Anomaly("G-single-realtime", chosen, " ".join(words), edges, ["strict-serializable", "linearizable"])
-
-
-@pytest.fixture(scope="session")
-def made() -> ModuleType:
-    """This module: tests cannot import it by a name."""
-    return sys.modules[__name__]
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Callable[..., History]:
-    """Record operations in a new folder, as a run does, and load them."""
-    number = iter(range(1000))
-
-    def record(ops: list[Op]) -> History:
-        folder = RunFolder.create(tmp_path, "bank", f"{next(number)}")
-        recorder = Recorder(folder.history, folder.columns, BANK_ENCODER)
-        for op in ops:
-            recorder.record(op)
-        recorder.close()
-        return History.load(folder.path, BANK_ENCODER)
-
-    return record
