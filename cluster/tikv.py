@@ -40,8 +40,7 @@ class TikvStore:
     tikv-client cannot be imported.
     """
 
-    def __init__(self, addresses: Sequence[str], client: str) -> None:
-        self.name = client
+    def __init__(self, addresses: Sequence[str]) -> None:
         self._addresses = list(addresses)
         self._connecting = asyncio.Lock()
         self._connection: Any = None

@@ -21,6 +21,11 @@ from harness.virtual_time import Timer
 LOCK_TTL_MS: Final = 3000
 
 
+def lock_ttl_ms(elapsed_ns: int) -> int:
+    """The TTL, counted from start_ts, that leaves a lock LOCK_TTL_MS from now."""
+    return LOCK_TTL_MS + elapsed_ns // MILLISECOND
+
+
 class PessimisticLocks:
     """The locks of one transaction.
 
@@ -77,7 +82,7 @@ class PessimisticLocks:
 
     def ttl_ms(self) -> int:
         """The TTL, counted from start_ts, that leaves a lock LOCK_TTL_MS from now."""
-        return LOCK_TTL_MS + (self._context.loop.now() - self._began) // MILLISECOND
+        return lock_ttl_ms(self._context.loop.now() - self._began)
 
     async def _acquire(self, keys: list[bytes], primary: bytes) -> None:
         context = self._context

@@ -31,7 +31,6 @@ class RaftStorage:
         "_origin",
         "_position",
         "_records",
-        "_synced_position",
         "base_index",
         "base_term",
         "last_index",
@@ -52,7 +51,6 @@ class RaftStorage:
         self._durable_hard_state: tuple[int, str | None] = (base_term, None)
         self._records: deque[list[Entry] | tuple[int, str | None]] = deque()  # written, not yet synced
         self._position = 0  # number of records ever written
-        self._synced_position = 0
 
     # Reading.
 
@@ -118,8 +116,7 @@ class RaftStorage:
     def persist(self, position: int) -> None:
         """An fsync has completed that was asked for at ``position``."""
         records = self._records
-        while self._synced_position < position:
-            self._synced_position += 1
+        for _ in range(len(records) - (self._position - position)):
             record = records.popleft()
             if isinstance(record, tuple):
                 self._durable_hard_state = record
@@ -159,7 +156,6 @@ class RaftStorage:
         self.term = max(self.term, term)
         self._durable_hard_state = (self.term, self.vote)
         self._records.clear()
-        self._synced_position = self._position
 
     def lose_unsynced(self, flushed: int) -> None:
         """The process was killed. The state machine has ``flushed`` on disk, whose flush synced the log so far."""
@@ -171,4 +167,3 @@ class RaftStorage:
         self.last_index = self.stable = self.base_index + len(self._entries)
         self.last_term = self._entries[-1].term if self._entries else self.base_term
         self._records.clear()
-        self._synced_position = self._position

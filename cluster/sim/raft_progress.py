@@ -58,20 +58,16 @@ class Progress:
         self.next = max(min(prev_index, meet + 1), 1)
         return True
 
-    def heard_end(self, last_index: int, seq: int) -> bool:
+    def heard_end(self, last_index: int, seq: int) -> None:
         """Its log ends at ``last_index``, it says in answer to message ``seq``: were messages lost? Step back if so.
 
         Links keep their order, so what was sent before message ``seq`` and is not there has been lost.
         """
         if self.mode == REPLICATE:
-            if last_index >= self.next - 1:
-                return False
-            self.mode = PROBE
-            self.next = last_index + 1
-            self.waiting = False
-            return True
-        if self.waiting and seq > self.sent_seq:
+            if last_index < self.next - 1:
+                self.mode = PROBE
+                self.next = last_index + 1
+                self.waiting = False
+        elif self.waiting and seq > self.sent_seq:
             self.mode = PROBE
             self.waiting = False
-            return True
-        return False

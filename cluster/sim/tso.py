@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.sim.wire import LOGICAL_BITS
+from cluster.sim.wire import LOGICAL_BITS, compose_ts
 from harness.clock import MILLISECOND
 
 UPDATE_INTERVAL_NS: Final = 50 * MILLISECOND
@@ -59,7 +59,7 @@ class TimestampOracle:
             self._advance(self._physical + 1)
             logical = count
         self._logical = logical
-        return self._physical << LOGICAL_BITS | logical
+        return compose_ts(self._physical, logical)
 
     def update(self, wall_ms: int) -> int | None:
         """Follow the wall clock. Returns the physical time for which the window must be extended first, or None."""

@@ -23,8 +23,7 @@ from cluster.sim import wire
 from cluster.sim.backoff import Budget
 from cluster.sim.bugs import DROP_SECONDARY
 from cluster.sim.client_context import ClientContext
-from cluster.sim.pessimistic import LOCK_TTL_MS, PessimisticLocks
-from harness.clock import MILLISECOND
+from cluster.sim.pessimistic import PessimisticLocks, lock_ttl_ms
 
 
 class TwoPhaseCommit:
@@ -77,7 +76,7 @@ class TwoPhaseCommit:
 
         def prewrite(share: list[bytes]) -> wire.Prewrite:
             # The TTL counts from start_ts, so what has passed since is added, also when it is sent again.
-            ttl_ms = LOCK_TTL_MS + (context.loop.now() - self._began) // MILLISECOND
+            ttl_ms = lock_ttl_ms(context.loop.now() - self._began)
             changes = tuple(mutations[key] for key in share)
             return wire.Prewrite(changes, self._primary, self._start_ts, ttl_ms, self._for_update_ts)
 

@@ -161,17 +161,6 @@ class TxnNotFound(Struct, frozen=True):
     start_ts: int
 
 
-KeyError_ = (
-    Locked
-    | WriteConflict
-    | AlreadyRolledBack
-    | TxnLockNotFound
-    | PessimisticLockNotFound
-    | Committed
-    | AlreadyExists
-    | TxnNotFound
-)
-
 # Requests to a store. Each carries its RegionContext beside it: see ``StoreRequest``.
 
 MutationKind = Literal["put", "delete", "lock", "insert", "check_not_exists"]
