@@ -7,6 +7,8 @@ that fail their SHA-256, ``wrong-arithmetic`` for a transfer whose own records d
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 
 from checkers.bank_columns import CORRUPT, READ, WRITE
 from checkers.models import rank, rules_out
-from checkers.transactions import INVOKE_CODE, OK_CODE
+from checkers.transactions import f_code
+from harness.columns import INVOKE_CODE, OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Anomaly, Verdict
 
@@ -39,13 +42,13 @@ class TotalBalance:
         anomalies: list[Anomaly] = []
         counts: dict[str, int] = {}
 
-        def report(name: str, at: Positions, texts: list[str]) -> None:
-            """Anomalies at these completions; of those beyond the shown ones no text is needed."""
+        def report(name: str, at: Positions, tell: Callable[[int], str]) -> None:
+            """Anomalies at these completions; the first ones are shown, with what ``tell`` says of each."""
             if len(at):
                 counts[name] = len(at)
-            for position, text in zip(at[:SHOWN_OF_EACH].tolist(), texts, strict=False):
+            for position in at[:SHOWN_OF_EACH].tolist():
                 invocation = int(history.pair[position])
-                anomalies.append(Anomaly(name, [invocation], f"{name}: {text}", rules_out=rules_out(name)))
+                anomalies.append(Anomaly(name, [invocation], f"{name}: {tell(position)}", rules_out=rules_out(name)))
 
         totals = _Totals(history)
         known = totals.count_below(self._accounts)
@@ -56,14 +59,12 @@ class TotalBalance:
         details = self._totals(totals, complete, wrong, report)
 
         missing = (known < self._accounts) & ~told
-        report("missing-account", totals.at[missing], self._missing(history, totals.at[missing]))
-        report("unexpected-account", totals.at[totals.count > known], self._unexpected(history, totals, known))
-        negative = _negative(history)
-        report("negative-balance", negative, [_told_negative(history, at) for at in negative[:SHOWN_OF_EACH].tolist()])
+        report("missing-account", totals.at[missing], partial(self._told_missing, history))
+        report("unexpected-account", totals.at[totals.count > known], partial(self._told_unexpected, history))
+        report("negative-balance", _negative(history), partial(_told_negative, history))
         met = np.flatnonzero(corrupt & (history.type != INVOKE_CODE))
-        report("corrupt", met, [_told_corrupt(history, at) for at in met[:SHOWN_OF_EACH].tolist()])
-        odd = _wrong_arithmetic(history)
-        report("wrong-arithmetic", odd, [_told_arithmetic(history, at) for at in odd[:SHOWN_OF_EACH].tolist()])
+        report("corrupt", met, partial(_told_corrupt, history))
+        report("wrong-arithmetic", _wrong_arithmetic(history), partial(_told_arithmetic, history))
         anomalies.sort(key=lambda anomaly: rank(anomaly.name))
         return Verdict(self.name, valid=not counts, anomalies=anomalies, counts=counts, details=details)
 
@@ -79,40 +80,35 @@ class TotalBalance:
         worst = int(np.argmax(np.abs(sums - self._total)))
         # The first, the one that is furthest off, and the last, then the others.
         order = list(dict.fromkeys([0, worst, len(at) - 1, *range(min(len(at), SHOWN_OF_EACH))]))
-        texts = [
-            f"a read saw {int(sums[place])} in all {self._accounts} accounts together, "
-            f"{int(sums[place]) - self._total:+d} against the total of {self._total} (index {int(at[place])})."
-            for place in order
-        ]
         ordered = np.concatenate((at[order], np.delete(at, order)))
-        report("wrong-total", ordered, texts)
+        report("wrong-total", ordered, partial(self._told_total, totals))
         for name, place in (("first", 0), ("worst", worst), ("last", len(at) - 1)):
             details[name] = {"index": int(at[place]), "total": int(sums[place])}
         details["lowest"], details["highest"] = int(sums.min()), int(sums.max())
         return details
 
-    def _missing(self, history: Any, at: Positions) -> list[str]:
-        texts = []
-        for position in at[:SHOWN_OF_EACH].tolist():
-            seen = set(_accounts_at(history, position))
-            absent = [account for account in range(self._accounts) if account not in seen][:SHOWN_OF_EACH]
-            texts.append(f"a read of all accounts did not find {_list(absent)} (index {position}).")
-        return texts
+    def _told_total(self, totals: _Totals, position: int) -> str:
+        total = int(totals.sum[np.searchsorted(totals.at, position)])
+        return (
+            f"a read saw {total} in all {self._accounts} accounts together, "
+            f"{total - self._total:+d} against the total of {self._total} (index {position})."
+        )
 
-    def _unexpected(self, history: Any, totals: _Totals, known: Positions) -> list[str]:
-        texts = []
-        for position in totals.at[totals.count > known][:SHOWN_OF_EACH].tolist():
-            strange = [account for account in _accounts_at(history, position) if account >= self._accounts]
-            texts.append(f"a read found {_list(strange[:SHOWN_OF_EACH])}, which nobody made (index {position}).")
-        return texts
+    def _told_missing(self, history: Any, position: int) -> str:
+        seen = set(_accounts_at(history, position))
+        absent = [account for account in range(self._accounts) if account not in seen][:SHOWN_OF_EACH]
+        return f"a read of all accounts did not find {_list(absent)} (index {position})."
+
+    def _told_unexpected(self, history: Any, position: int) -> str:
+        strange = [account for account in _accounts_at(history, position) if account >= self._accounts]
+        return f"a read found {_list(strange[:SHOWN_OF_EACH])}, which nobody made (index {position})."
 
 
 class _Totals:
     """Of each ok read: where its completion stands, how many accounts it found, and their sum."""
 
     def __init__(self, history: Any) -> None:
-        read = history.f_names.index("read") if "read" in history.f_names else -1
-        self.at = np.flatnonzero((history.type == OK_CODE) & (history.f == read))
+        self.at = np.flatnonzero((history.type == OK_CODE) & (history.f == f_code(history, "read")))
         start, self._end = history.row_start[self.at], history.row_start[self.at + 1]
         self._start = start
         self._account = history.rows["account"]
@@ -138,8 +134,7 @@ def _negative(history: Any) -> Positions:
 
 def _wrong_arithmetic(history: Any) -> Positions:
     """Committed transfers whose written records do not follow from those they read."""
-    transfer = history.f_names.index("transfer") if "transfer" in history.f_names else -1
-    at = np.flatnonzero((history.type == OK_CODE) & (history.f == transfer))
+    at = np.flatnonzero((history.type == OK_CODE) & (history.f == f_code(history, "transfer")))
     at = at[history.row_start[at + 1] - history.row_start[at] == 4]
     first = history.row_start[at]
     columns = history.rows

@@ -7,7 +7,7 @@ can be fooled. What is not a matter of shape (a wrong sum, a version that fits n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -105,7 +105,7 @@ def _encode_read(op: Op, value: _Read) -> tuple[Sequence[int], Sequence[int]]:
 def _encode_transfer(op: Op, value: _Transfer) -> tuple[Sequence[int], Sequence[int]]:
     if value.from_ == value.to:
         raise ValueError("a transfer goes from an account to another")
-    flags = (CORRUPT if value.corrupt else 0) | (INSUFFICIENT if _word(op.error) == "insufficient-funds" else 0)
+    flags = (CORRUPT if value.corrupt else 0) | (INSUFFICIENT if op.error_word == "insufficient-funds" else 0)
     ts = ABSENT if value.ts is None else value.ts
     commit_ts = ABSENT if value.commit_ts is None else value.commit_ts
     if op.type == INVOKE:
@@ -124,10 +124,6 @@ def _encode_transfer(op: Op, value: _Transfer) -> tuple[Sequence[int], Sequence[
         if record[2] < 1 or record[3] != value.id:
             raise ValueError("what a transfer writes has a version of at least 1 and the transfer's own id as writer")
     return (value.id, ts, commit_ts, flags), rows
-
-
-def _word(error: str | list[Any] | None) -> Any:
-    return error[0] if isinstance(error, list) and error else error
 
 
 BANK_ENCODER: Final = BankEncoder()

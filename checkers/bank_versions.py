@@ -30,15 +30,13 @@ from checkers.dsg import NONE, Ints, Versions
 from checkers.slots import Slots
 from checkers.transactions import (
     EMPTY,
-    FAIL_CODE,
-    INFO_CODE,
     INITIAL,
-    OK_CODE,
     SENTINELS,
     Transactions,
     rows_of,
     transactions_of,
 )
+from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
 from harness.protocols import ABSENT
 
 Flags = NDArray[np.bool_]

@@ -8,7 +8,8 @@ import numpy as np
 
 from checkers.bank_columns import WRITE
 from checkers.bank_versions import BankFacts
-from checkers.transactions import FAIL_CODE, INITIAL, INITIAL_ID
+from checkers.transactions import INITIAL, INITIAL_ID
+from harness.columns import FAIL_CODE
 
 
 class BankNarrator:

@@ -51,7 +51,7 @@ def cyclic(labels: Ints, vertices: int | None = None) -> list[NDArray[np.int64]]
     return sorted(groups, key=lambda group: int(group[0]))
 
 
-def split(edges: Edges, groups: Sequence[NDArray[np.int64]], size: int) -> list[Edges]:
+def split(edges: Edges, groups: Sequence[NDArray[np.integer]], size: int) -> list[Edges]:
     """The edges inside each group, renumbered by the members' places in their group.
 
     Args:

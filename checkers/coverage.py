@@ -7,37 +7,37 @@ is ``unknown`` and its note says which minimum was missed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from checkers.transactions import OK_CODE
-from harness.op import HEAL_ALL
+from harness.columns import OK_CODE
+from harness.op import HEAL_ALL, Op
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
 
+_FINAL_FLAG: Final = 1  # the bit of the column ``flags`` that marks operations of the final phase
+
 
 class Coverage:
-    """The minimum that a run must have done."""
+    """The minimum that a run must have done.
+
+    Where there is no column ``flags``, the final phase begins when the nemesis has healed everything.
+    """
 
     name = "coverage"
 
-    def __init__(
-        self, main: int, final: int = 0, faults: Mapping[str, Sequence[str]] | None = None, final_flag: int = 1
-    ) -> None:
+    def __init__(self, main: int, final: int = 0, faults: Mapping[str, Sequence[str]] | None = None) -> None:
         """Ask for so much.
 
         Args:
             main: ok operations before the final phase.
             final: ok operations of the final phase.
             faults: of each fault asked for, the kinds (``kill`` for ``start-kill``) of which one must be verified.
-            final_flag: the bit of the column ``flags`` that marks operations of the final phase. Without such a column
-                that phase begins when the nemesis has healed everything.
         """
         self._main = main
         self._final = final
         self._faults = {name: tuple(kinds) for name, kinds in (faults or {}).items()}
-        self._final_flag = final_flag
 
     def check(self, history: Any, context: CheckContext) -> Verdict:
         """Judge a ``harness.history.History``."""
@@ -45,7 +45,8 @@ class Coverage:
         ok = (history.process >= 0) & (history.type == OK_CODE)
         in_final = self._in_final(history)
         main, final = int((ok & ~in_final).sum()), int((ok & in_final).sum())
-        seen = {name: _seen(history, kinds) for name, kinds in self._faults.items()}
+        nemesis_ops = history.nemesis_ops() if self._faults else []
+        seen = {name: _seen(history, nemesis_ops, kinds) for name, kinds in self._faults.items()}
         missed = []
         if main < self._main:
             missed.append(f"{_operations(main)} in the main phase, at least {self._main} are needed")
@@ -73,16 +74,16 @@ class Coverage:
 
     def _in_final(self, history: Any) -> Any:
         if "flags" in history.fields:
-            return (history.fields["flags"] & self._final_flag) != 0
+            return (history.fields["flags"] & _FINAL_FLAG) != 0
         healed = [op.index for op in history.nemesis_ops() if op.f == HEAL_ALL]
         return np.arange(history.n) > (healed[-1] if healed else history.n)
 
 
-def _seen(history: Any, kinds: Sequence[str]) -> dict[str, int]:
+def _seen(history: Any, nemesis_ops: Sequence[Op], kinds: Sequence[str]) -> dict[str, int]:
     """How often faults of these kinds were tried, and how often they were shown to be there."""
     names = {name for kind in kinds for name in (kind, f"start-{kind}")}
     counts = {"tried": 0, "verified": 0}
-    for op in history.nemesis_ops():
+    for op in nemesis_ops:
         if op.f not in names:
             continue
         pair = int(history.pair[op.index])

@@ -60,7 +60,8 @@ def telling_cycles(
         members: the numbers to give the transactions in the answer.
     """
     n = len(process)
-    for suffix, order in (("", _NOTHING), ("-process", process_edges(intervals, process))):
+    of_processes = process_edges(intervals, process)
+    for suffix, order in (("", _NOTHING), ("-process", of_processes)):
         labelled = {**dependencies, PROCESS: order}
         parts = list(labelled.values())
         groups = cyclic(components(n, parts))
@@ -73,7 +74,7 @@ def telling_cycles(
             steps = [(members[group[a]], members[group[b]], label) for a, b, label in steps]
             yield Cycle(name + suffix, _merged(steps))
         return
-    name, steps = realtime_cycle(dependencies, process_edges(intervals, process), intervals)
+    name, steps = realtime_cycle(dependencies, of_processes, intervals)
     yield Cycle(name + "-realtime", _merged([(members[a], members[b], label) for a, b, label in steps]))
 
 
@@ -103,7 +104,9 @@ def _lowest(n: int, edges: Mapping[str, Edges]) -> tuple[str, list[Step]]:
         if steps:
             return name, steps
     calm = [edges[label] for label in (WW, WR, PROCESS)]
-    steps = _single(n, calm, edges[RW]) or _nonadjacent(n, calm, edges[RW])
+    doubled = _two_copies(n, calm, edges[RW])
+    candidates = _calm_candidates(n, doubled, edges[RW])
+    steps = _pairs(shortest_cycle(n, _join(calm), candidates)) or _nonadjacent(n, doubled, candidates)
     if steps:
         labelled = _label(steps, edges)
         return ("G-single" if _count_rw(labelled) == 1 else "G-nonadjacent"), labelled
@@ -120,8 +123,7 @@ def _shortest_within(n: int, edges: Mapping[str, Edges]) -> list[Step]:
     inner = [split(part, [group], n)[0] for part in parts]
     together = _join(inner)
     nodes = shortest_cycle(len(group), together, _nearest_first(together))
-    pairs = zip(nodes, nodes[1:] + nodes[:1], strict=True)
-    return _label([(int(group[a]), int(group[b])) for a, b in pairs], edges)
+    return _label([(int(group[a]), int(group[b])) for a, b in _pairs(nodes)], edges)
 
 
 def _two_copies(n: int, calm: Sequence[Edges], rw: Edges) -> list[Edges]:
@@ -131,22 +133,15 @@ def _two_copies(n: int, calm: Sequence[Edges], rw: Edges) -> list[Edges]:
     return [*parts, Edges(rw.source, rw.target + n)]
 
 
-def _single(n: int, calm: Sequence[Edges], rw: Edges) -> list[tuple[int, int]]:
-    """A cycle of one rw edge, if there is one."""
-    return _pairs(shortest_cycle(n, _join(calm), _calm_candidates(n, calm, rw)))
-
-
-def _nonadjacent(n: int, calm: Sequence[Edges], rw: Edges) -> list[tuple[int, int]]:
+def _nonadjacent(n: int, doubled: Sequence[Edges], candidates: Edges) -> list[tuple[int, int]]:
     """A cycle of rw edges that are not adjacent, if there is one."""
-    candidates = _calm_candidates(n, calm, rw)
-    doubled = _join(_two_copies(n, calm, rw))
-    nodes = shortest_cycle(2 * n, doubled, Edges(candidates.source, candidates.target + n))
+    nodes = shortest_cycle(2 * n, _join(doubled), Edges(candidates.source, candidates.target + n))
     return _pairs([node % n for node in nodes])
 
 
-def _calm_candidates(n: int, calm: Sequence[Edges], rw: Edges) -> Edges:
+def _calm_candidates(n: int, doubled: Sequence[Edges], rw: Edges) -> Edges:
     """The rw edges that are on a cycle without adjacent rw edges, the closest in time first."""
-    labels = components(2 * n, _two_copies(n, calm, rw))
+    labels = components(2 * n, doubled)
     keep = labels[rw.source] == labels[rw.target + n]
     return _nearest_first(Edges(rw.source[keep], rw.target[keep]))
 

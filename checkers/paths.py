@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from checkers.components import matrix
+from checkers.components import matrix, split
 from checkers.dsg import Edges, Ints
 
 _SMALL: Final = 400  # vertices that networkx gets at most, about
@@ -41,7 +41,7 @@ def shortest_cycle(n: int, edges: Edges, candidates: Edges) -> list[int]:
         if not found:
             return []
         keep = _surroundings(found, n)
-        edges, tried = _cut(edges, keep, n), _cut(tried, keep, n)
+        edges, tried = (split(part, [keep], n)[0] for part in (edges, tried))
     else:
         keep = np.arange(n, dtype=np.int32)
     return [int(keep[node]) for node in _by_networkx(edges, tried)]
@@ -68,14 +68,6 @@ def _surroundings(cycle: list[int], n: int) -> Ints:
     reach = max((_SMALL // len(cycle) - 1) // 2, 0)
     near = {v for node in cycle for v in range(max(node - reach, 0), min(node + reach + 1, n))}
     return np.array(sorted(near), np.int32)
-
-
-def _cut(edges: Edges, keep: Ints, n: int) -> Edges:
-    place = np.full(n, -1, np.int32)
-    place[keep] = np.arange(len(keep), dtype=np.int32)
-    source, target = place[edges.source], place[edges.target]
-    inside = (source >= 0) & (target >= 0)
-    return Edges(source[inside], target[inside])
 
 
 def _by_networkx(edges: Edges, candidates: Edges) -> list[int]:

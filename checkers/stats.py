@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.transactions import FAIL_CODE, INFO_CODE, INVOKE_CODE, OK_CODE
+from harness.columns import FAIL_CODE, INFO_CODE, INVOKE_CODE, OK_CODE
 from harness.op import HEAL_ALL
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
@@ -79,8 +79,7 @@ def _errors(history: Any, at: NDArray[np.int64]) -> dict[str, Any]:
     counts: dict[str, Counter[str]] = {"fail": Counter(), "info": Counter()}
     for index in picked.tolist():
         op = history.op(index)
-        word = op.error[0] if isinstance(op.error, list) and op.error else op.error
-        counts.setdefault(op.type, Counter())[str(word)] += 1
+        counts.setdefault(op.type, Counter())[str(op.error_word)] += 1
     return {"looked_at": len(picked), "of": len(at)} | {kind: dict(c.most_common()) for kind, c in counts.items()}
 
 

@@ -25,7 +25,7 @@ from checkers.explain import explain_cycle
 from checkers.models import rank, rules_out
 from checkers.realtime import NEVER, Intervals, realtime_edges
 from checkers.snapshots import Misread, misread_snapshots, old_snapshots
-from checkers.transactions import OK_CODE
+from harness.columns import OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Anomaly, Edge, Verdict
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkers.dsg import Ints
+from harness.columns import INFO_CODE, INVOKE_CODE
 
 # Codes beside the numbers of transactions. Negative, and each array that they index ends with three sentinels.
 UNKNOWN: Final = -1  # no operation of this history
@@ -19,8 +20,6 @@ EMPTY: Final = -3  # nobody
 SENTINELS: Final = 3
 
 INITIAL_ID: Final = 0  # the set-up's id, the writer of all that was there before the history
-
-INVOKE_CODE, OK_CODE, FAIL_CODE, INFO_CODE = 0, 1, 2, 3
 
 
 class Numbers:
@@ -60,6 +59,11 @@ class Numbers:
         return found
 
 
+def f_code(history: Any, f: str) -> int:
+    """The code of ``f`` in the history's column of that name, -1 if no operation does it."""
+    return history.f_names.index(f) if f in history.f_names else -1
+
+
 class Transactions(NamedTuple):
     """The clients' operations, in the order of their invocations.
 
@@ -81,7 +85,7 @@ class Transactions(NamedTuple):
 
     def doing(self, history: Any, f: str) -> NDArray[np.bool_]:
         """Which of them do ``f``."""
-        return self.f == (history.f_names.index(f) if f in history.f_names else -1)
+        return self.f == f_code(history, f)
 
 
 def transactions_of(history: Any) -> Transactions:

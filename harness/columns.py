@@ -24,8 +24,9 @@ from harness.protocols import RowEncoder
 
 CHUNK_OPS: Final = 8192
 CHUNK_BYTES: Final = 4 << 20  # of history in one chunk, so that long operations do not pile up in memory
-TYPE_CODES: Final = {INVOKE: 0, OK: 1, FAIL: 2, INFO: 3}
-TYPES: Final = (INVOKE, OK, FAIL, INFO)
+TYPES: Final = (INVOKE, OK, FAIL, INFO)  # the code of a type is its place
+INVOKE_CODE, OK_CODE, FAIL_CODE, INFO_CODE = range(4)
+TYPE_CODES: Final = {kind: code for code, kind in enumerate(TYPES)}
 NEMESIS_CODE: Final = -1  # in the column of processes
 
 _MAGIC: Final = b"QQCOLS1\n"

@@ -51,6 +51,11 @@ class Op(msgspec.Struct, omit_defaults=True):
         """Whether a client process did it, not the nemesis."""
         return self.process != NEMESIS
 
+    @property
+    def error_word(self) -> Any:
+        """The short word of ``error``, None if there is no error."""
+        return self.error[0] if isinstance(self.error, list) and self.error else self.error
+
     def replace(self, **changes: Any) -> Op:
         """Return a copy with ``changes``."""
         return msgspec.structs.replace(self, **changes)

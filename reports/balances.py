@@ -6,13 +6,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from checkers.bank_columns import OLD_SNAPSHOT, READ
+from harness.columns import OK_CODE
 from harness.history import History
-from reports.overview import OK, Completions, Ints
+from reports.overview import Completions, Ints
 
 _STEPS = 300
 _LANES = 24
-_OLD_SNAPSHOT = 2  # bit of the flags: it shows an older moment
-_READ_ROW = 0
 
 
 class Balances(msgspec.Struct):
@@ -21,7 +21,6 @@ class Balances(msgspec.Struct):
     Attributes:
         at: completion times of the ok reads, ns, ascending.
         total: sum of the balances each of them saw.
-        index: of their completions in the history.
         accounts: numbers of the accounts drawn, ascending; the first ones where there are many.
         lane_at: times of the steps, ns.
         lanes: by account, its balance at each step, NaN before the first read of it.
@@ -30,7 +29,6 @@ class Balances(msgspec.Struct):
 
     at: Ints
     total: Ints
-    index: Ints
     accounts: list[int]
     lane_at: Ints
     lanes: list[npt.NDArray[np.float64]]
@@ -42,7 +40,7 @@ def balances(history: History, done: Completions) -> Balances | None:
     if "balance" not in history.rows or "flags" not in history.fields:
         return None
     reads = [code for code, name in enumerate(history.f_names) if name == "read"]
-    index = done.index[(done.type == OK) & np.isin(done.f, reads)]
+    index = done.index[(done.type == OK_CODE) & np.isin(done.f, reads)]
     start = np.asarray(history.row_start)
     index = index[start[index + 1] > start[index]]
     if not len(index):
@@ -53,16 +51,15 @@ def balances(history: History, done: Completions) -> Balances | None:
     which = np.repeat(np.arange(len(index)), end - begin)  # the read that each row belongs to
     place = np.arange(len(which)) + np.repeat(begin - np.concatenate(([0], np.cumsum(end - begin)[:-1])), end - begin)
     total = np.zeros(len(index), dtype=np.int64)
-    np.add.at(total, which, np.where(kind[place] == _READ_ROW, balance[place], 0))
+    np.add.at(total, which, np.where(kind[place] == READ, balance[place], 0))
     at = np.asarray(history.time)[index]
-    current = (np.asarray(history.fields["flags"])[index] & _OLD_SNAPSHOT) == 0
-    fresh = current[which] & (kind[place] == _READ_ROW)
+    current = (np.asarray(history.fields["flags"])[index] & OLD_SNAPSHOT) == 0
+    fresh = current[which] & (kind[place] == READ)
     accounts = np.unique(account[place][fresh])
     lane_at, lanes = _lanes(at[which][fresh], account[place][fresh], balance[place][fresh], accounts[:_LANES])
     return Balances(
         at=at,
         total=total,
-        index=index,
         accounts=accounts[:_LANES].tolist(),
         lane_at=lane_at,
         lanes=lanes,

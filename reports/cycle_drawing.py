@@ -113,11 +113,12 @@ def _arrow(begin: Point, end: Point, label: str) -> Markup:
     )
     return group(
         [tag("line", x1=x1, y1=y1, x2=base[0], y2=base[1]), tag("polygon", points=head)],
-        class_=f"edge {_edge_class(label)}",
+        class_=f"edge {edge_class(label)}",
     )
 
 
-def _edge_class(label: str) -> str:
+def edge_class(label: str) -> str:
+    """The class of an edge with this label; the style sheet colours by it."""
     return f"edge-{label}" if label in ("ww", "wr", "rw", "process", "realtime") else "edge-other"
 
 
@@ -132,7 +133,7 @@ def _pill(begin: Point, end: Point, number: int, label: str) -> Markup:
             tag("rect", x=x - width / 2, y=y - 12, width=width, height=24, rx=12),
             tag("text", text, x=x, y=y + 4.5, text_anchor="middle"),
         ],
-        class_=f"pill {_edge_class(label)}",
+        class_=f"pill {edge_class(label)}",
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from markupsafe import Markup
 
 from cluster.sim.bugs import BUGS
+from harness.columns import FAIL_CODE, INFO_CODE
 from harness.exit_codes import UsageError
 from harness.history import History
 from harness.results import Results
@@ -24,10 +25,10 @@ from harness.run_folder import RunFolder
 from harness.spec import RunSpec
 from harness.verdict import Anomaly, Edge
 from reports.balances import Balances, balances
-from reports.cycle_drawing import draw_cycle, edge_number
+from reports.cycle_drawing import draw_cycle, edge_class, edge_number
 from reports.fault_words import measured, planned
 from reports.op_words import OpView, views
-from reports.overview import FAIL, INFO, Completions, Fault, Overview, completions, overview
+from reports.overview import Completions, Fault, Overview, completions, overview
 from reports.plots import balance_figure, performance_figure
 from reports.text import count, duration, instant, listed, shown
 from reports.timeline import draw_timeline, window_around
@@ -44,7 +45,6 @@ _TONES = {True: "valid", False: "invalid", "unknown": "unknown"}
 class Evidence(msgspec.Struct):
     """An anomaly with all that is shown of it."""
 
-    anomaly: Anomaly
     checker: str
     heading: str
     gloss: str
@@ -140,7 +140,6 @@ def _evidence(history: History, checker: str, anomaly: Anomaly) -> Evidence:
     heading, gloss = anomaly_words(anomaly.name)
     intro, conclusion = split_explanation(anomaly)
     return Evidence(
-        anomaly=anomaly,
         checker=checker,
         heading=heading,
         gloss=gloss,
@@ -155,13 +154,12 @@ def _evidence(history: History, checker: str, anomaly: Anomaly) -> Evidence:
 
 
 def _edge_row(number: int, edge: Edge, labels: Mapping[int, str]) -> dict[str, Any]:
-    known = edge.label in ("ww", "wr", "rw", "process", "realtime")
     return {
         "mark": edge_number(number),
         "source": labels.get(edge.source, str(edge.source)),
         "target": labels.get(edge.target, str(edge.target)),
         "label": edge.label,
-        "class_": f"edge-{edge.label}" if known else "edge-other",
+        "class_": edge_class(edge.label),
         "why": edge.why,
     }
 
@@ -229,10 +227,10 @@ def _when(fault: Fault) -> str:
 def _errors(history: History, done: Completions) -> list[dict[str, Any]]:
     """How often each error word came, by kind and outcome; of the first operations only where there are very many."""
     counts: Counter[tuple[str, str, str]] = Counter()
-    for index in done.index[np.isin(done.type, (FAIL, INFO))][:_ERRORS_READ]:
+    for index in done.index[np.isin(done.type, (FAIL_CODE, INFO_CODE))][:_ERRORS_READ]:
         op = history.op(int(index))
-        word = op.error[0] if isinstance(op.error, list) and op.error else op.error
-        counts[op.f, op.type, "no error given" if word is None else shown(word, _BRIEF)] += 1
+        word = "no error given" if op.error_word is None else shown(op.error_word, _BRIEF)
+        counts[op.f, op.type, word] += 1
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_ERRORS]
     return [{"f": f, "outcome": outcome, "word": word, "times": times} for (f, outcome, word), times in ordered]
 
@@ -279,9 +277,8 @@ def command_line(spec: Mapping[str, Any]) -> str:
     """One line that runs the test of ``spec.json`` again; empty if the file does not say enough."""
     if isinstance(given := spec.get("command"), str):
         return given
-    fields = {field: spec[field] for field in RunSpec.__struct_fields__ if field in spec}
     try:
-        return msgspec.convert(fields, RunSpec).command_line()
+        return RunSpec.of(spec).command_line()
     except msgspec.ValidationError:
         return ""
 

@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from harness.columns import FAIL_CODE, INFO_CODE, INVOKE_CODE, OK_CODE
 from harness.history import History
 from harness.op import HEAL_ALL, Op
 
 Ints = npt.NDArray[np.int64]
 
-INVOKE, OK, FAIL, INFO = range(4)  # codes of History.type
-BEYOND = frozenset({"clock-step", "clock-beyond"})  # more than the system promises to survive
+BEYOND = frozenset({"clock-step"})  # more than the system promises to survive
 
 
 class Fault(msgspec.Struct):
@@ -116,7 +116,7 @@ class Completions(msgspec.Struct):
 def completions(history: History) -> Completions:
     """The completed client operations of ``history``."""
     process, kind, pair = np.asarray(history.process), np.asarray(history.type), np.asarray(history.pair)
-    index = np.flatnonzero((process >= 0) & (kind != INVOKE) & (pair >= 0))
+    index = np.flatnonzero((process >= 0) & (kind != INVOKE_CODE) & (pair >= 0))
     begin = pair[index]
     time = np.asarray(history.time, dtype=np.int64)
     return Completions(
@@ -138,9 +138,9 @@ def overview(history: History) -> Overview:
     kinds = _kinds(history, done)
     return Overview(
         operations=sum(kind.invoked for kind in kinds),
-        ok=int(by_type[OK]),
-        fail=int(by_type[FAIL]),
-        info=int(by_type[INFO]),
+        ok=int(by_type[OK_CODE]),
+        fail=int(by_type[FAIL_CODE]),
+        info=int(by_type[INFO_CODE]),
         duration_ns=duration,
         kinds=kinds,
         faults=faults,
@@ -149,7 +149,7 @@ def overview(history: History) -> Overview:
 
 
 def _kinds(history: History, done: Completions) -> list[KindStatistics]:
-    invocation = (np.asarray(history.process) >= 0) & (np.asarray(history.type) == INVOKE)
+    invocation = (np.asarray(history.process) >= 0) & (np.asarray(history.type) == INVOKE_CODE)
     invoked = np.bincount(np.asarray(history.f)[invocation], minlength=len(history.f_names))
     result: list[KindStatistics] = []
     for code, name in enumerate(history.f_names):
@@ -157,16 +157,16 @@ def _kinds(history: History, done: Completions) -> list[KindStatistics]:
             continue
         mine = done.f == code
         counts = np.bincount(done.type[mine], minlength=4)
-        good = mine & (done.type == OK)
+        good = mine & (done.type == OK_CODE)
         latency = np.sort(done.at[good] - done.invoked[good])
         p50, p95, p99, slowest = (_quantile(latency, q) for q in (50, 95, 99, 100))
         result.append(
             KindStatistics(
                 f=name,
                 invoked=int(invoked[code]),
-                ok=int(counts[OK]),
-                fail=int(counts[FAIL]),
-                info=int(counts[INFO]),
+                ok=int(counts[OK_CODE]),
+                fail=int(counts[FAIL_CODE]),
+                info=int(counts[INFO_CODE]),
                 pending=int(invoked[code] - counts[1:].sum()),
                 p50=p50,
                 p95=p95,
@@ -187,14 +187,14 @@ def _longest_gap(history: History, done: Completions) -> tuple[int, int] | None:
     if not len(client):
         return None
     ends = [int(history.time[client[0]]), int(history.time[client[-1]])]
-    marks = np.concatenate(([ends[0]], done.at[done.type == OK], [ends[1]]))
+    marks = np.concatenate(([ends[0]], done.at[done.type == OK_CODE], [ends[1]]))
     marks.sort()
     widest = int(np.argmax(np.diff(marks)))
     return int(marks[widest]), int(marks[widest + 1])
 
 
 def _measure_recovery(faults: Sequence[Fault], done: Completions) -> None:
-    good = done.type == OK
+    good = done.type == OK_CODE
     order = np.argsort(done.invoked[good], kind="stable")
     begun = done.invoked[good][order]
     # Of all operations invoked at or after a moment, the first to be ok.

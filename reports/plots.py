@@ -14,9 +14,10 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from harness.clock import MILLISECOND, SECOND
+from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
 from reports.balances import Balances
 from reports.figure_svg import BAND, FAILED, GRID, MUTED, OKAY, UNSURE, WRONG, figure_svg
-from reports.overview import FAIL, INFO, OK, Completions, Fault, Ints
+from reports.overview import Completions, Fault, Ints
 from reports.text import duration
 
 _LEFT, _RIGHT = 0.118, 0.985
@@ -96,10 +97,10 @@ def _draw_latency(axes: Any, done: Completions) -> None:
     axes.set_title("latency")
     axes.set_yscale("log")
     latency = np.maximum(done.at - done.invoked, 1)
-    good = done.type == OK
+    good = done.type == OK_CODE
     _bands(axes, done.at[good], latency[good])
     _points(axes, done.at[good] / SECOND, latency[good])
-    for code, name, colour, marker in ((FAIL, "fail", FAILED, "x"), (INFO, "info", UNSURE, "^")):
+    for code, name, colour, marker in ((FAIL_CODE, "fail", FAILED, "x"), (INFO_CODE, "info", UNSURE, "^")):
         chosen = _sample(np.flatnonzero(done.type == code), latency, _MARKS)
         at = done.at[chosen] / SECOND
         face = "none" if marker == "^" else colour
@@ -162,9 +163,9 @@ def _draw_throughput(axes: Any, done: Completions, end: int) -> None:
     edges = np.linspace(0, seconds, count + 1)
     middle = (edges[:-1] + edges[1:]) / 2
     for code, name, colour, dashes in (
-        (OK, "ok", OKAY, "-"),
-        (FAIL, "fail", FAILED, (0, (5, 2))),
-        (INFO, "info", UNSURE, (0, (1.5, 1.5))),
+        (OK_CODE, "ok", OKAY, "-"),
+        (FAIL_CODE, "fail", FAILED, (0, (5, 2))),
+        (INFO_CODE, "info", UNSURE, (0, (1.5, 1.5))),
     ):
         amount, _ = np.histogram(done.at[done.type == code] / SECOND, edges)
         axes.plot(middle, amount * count / seconds, color=colour, linestyle=dashes, linewidth=1.5, label=name)

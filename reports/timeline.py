@@ -12,16 +12,16 @@ import numpy as np
 from markupsafe import Markup
 
 from harness.clock import MILLISECOND, SECOND
+from harness.columns import INFO_CODE, INVOKE_CODE, TYPES
 from harness.history import History
 from reports.op_words import OpView
-from reports.overview import FAIL, INFO, INVOKE, OK, Fault
+from reports.overview import Fault
 from reports.svg import picture, tag
 from reports.text import count, duration, shown
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 1040.0, 92.0, 1028.0, 14.0
 _LANE, _LANE_INVOLVED = 20.0, 38.0
 _LANES, _BARS = 20, 900
-_NAMES = {OK: "ok", FAIL: "fail", INFO: "info"}
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ def draw_timeline(history: History, window: Window, involved: Sequence[OpView], 
 def _bars(history: History, window: Window) -> list[_Bar]:
     time, process = np.asarray(history.time), np.asarray(history.process)
     kind, pair = np.asarray(history.type), np.asarray(history.pair)
-    begin = np.flatnonzero((process >= 0) & (kind == INVOKE) & (time <= window.end))
+    begin = np.flatnonzero((process >= 0) & (kind == INVOKE_CODE) & (time <= window.end))
     partner = pair[begin]
     ends = np.where(partner >= 0, time[np.maximum(partner, 0)], window.end + 1)
     begin, partner = begin[ends >= window.begin], partner[ends >= window.begin]
@@ -93,7 +93,7 @@ def _bars(history: History, window: Window) -> list[_Bar]:
             process=int(process[index]),
             begin=int(time[index]),
             end=int(time[other]) if other >= 0 else None,
-            type=int(kind[other]) if other >= 0 else INFO,
+            type=int(kind[other]) if other >= 0 else INFO_CODE,
         )
         for index, other in zip(begin, partner, strict=True)
     ]
@@ -138,7 +138,7 @@ def _lanes(
 def _bar(bar: _Bar, middle: float, window: Window, labels: dict[int, str]) -> Markup:
     x, end = _x(bar.begin, window), _x(_end(bar, window), window)
     thick = 6.5 if bar.index in labels else 4.0
-    kind = _NAMES.get(bar.type, "info")
+    kind = TYPES[bar.type]
     classes = f"bar bar-{kind}" + (" involved" if bar.index in labels else "")
     ended = "no completion" if bar.end is None else f"{kind} after {duration(bar.end - bar.begin)}"
     title = tag("title", f"operation {bar.index}, process {bar.process}: {ended}")
