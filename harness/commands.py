@@ -119,9 +119,11 @@ def report(target: str) -> ExitCode:
     """``report``: write the report of a run again; print its path."""
     folder = RunFolder.open(Path(target))
     before = _results_of(folder)
-    if before.stage != "judged":
-        folder.write_json(folder.results, judge_run(folder, interrupted=before.interrupted)[0])
-    history = History.load(folder.path, workload_class(read_spec(folder).workload).encoder)
+    if before.stage == "judged":
+        history = History.load(folder.path, workload_class(read_spec(folder).workload).encoder)
+    else:
+        results, history = judge_run(folder, interrupted=before.interrupted)
+        folder.write_json(folder.results, results)
     _print(str(write_report(folder, history)))
     return ExitCode.VALID
 

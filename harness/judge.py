@@ -79,8 +79,7 @@ def read_spec(folder: RunFolder) -> RunSpec:
         UsageError: it is missing or not one.
     """
     try:
-        content = msgspec.json.decode(folder.spec.read_bytes(), type=dict[str, Any])
-        return msgspec.convert({name: content[name] for name in RunSpec.__struct_fields__ if name in content}, RunSpec)
+        return RunSpec.of(msgspec.json.decode(folder.spec.read_bytes(), type=dict[str, Any]))
     except OSError as error:
         raise UsageError(f"cannot read {folder.spec}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

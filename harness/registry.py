@@ -13,10 +13,10 @@ from cluster.sim.cluster import SimCluster
 from harness.exit_codes import UsageError
 from harness.protocols import Workload
 from harness.rng import Streams
-from harness.settings import DEFAULTS, merge, resolve_workload_options, split_names, to_spec
-from harness.spec import ALL, RunSpec
+from harness.settings import OPTIONS, merge, resolve_workload_options, split_names, to_spec
+from harness.spec import RunSpec
 from harness.suggest import unknown_name
-from nemesis.registry import expand
+from nemesis.registry import ALL, expand
 from workloads.bank import Bank
 
 WORKLOADS: Mapping[str, type[Workload]] = {cls.name: cls for cls in (Bank,)}
@@ -51,7 +51,7 @@ def make_spec(workload: str, workload_options: Mapping[str, Any] | None = None, 
     Raises:
         UsageError: a name or a value is wrong.
     """
-    known = {*DEFAULTS, "nemesis", "seed", "bug"} - {"format"}
+    known = OPTIONS - {"format"}
     for name in options:
         if name.replace("_", "-") not in known:
             raise unknown_name("option", name, known)

@@ -22,15 +22,16 @@ DEFAULTS: dict[str, Any] = {
     "format": "text",
 }
 
+OPTIONS = frozenset({*DEFAULTS, "nemesis", "seed", "bug"})
+
 # Larger seeds would not survive readers of JSON that know doubles only.
 MAX_SEED = 2**53 - 1
 
 
 def merge(given: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """All options by their names with dashes; what was not given anywhere and has no default is None."""
-    names = {*DEFAULTS, "nemesis", "seed", "bug"}
     merged = {}
-    for name in sorted(names):
+    for name in sorted(OPTIONS):
         typed = given.get(name.replace("-", "_"))
         merged[name] = typed if typed is not None else config.get(name, DEFAULTS.get(name))
     if merged["format"] not in ("text", "json"):

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from harness.clock import SECOND
 from harness.exit_codes import UsageError
 
-ALL = "all"
 NONE = "none"
-
-Format = Literal["text", "json"]
 
 
 class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +48,16 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bug: str | None
     workload_options: dict[str, Any]
     out: str
+
+    @staticmethod
+    def of(content: Mapping[str, Any]) -> RunSpec:
+        """The spec in what ``spec.json`` holds, which says more beside it.
+
+        Raises:
+            msgspec.ValidationError: a field is missing or of another type.
+        """
+        fields = {name: content[name] for name in RunSpec.__struct_fields__ if name in content}
+        return msgspec.convert(fields, RunSpec)
 
     @property
     def time_limit_ns(self) -> int:

@@ -1,4 +1,4 @@
-"""What a kind of fault is: how it is drawn, what it needs, what it does when its time comes, and how it is shown.
+"""What a kind of fault is: how it is drawn, what it needs, and what it does when its time comes.
 
 A plan is drawn before the run and is plain JSON. It may name its targets by their role ("the leader of the region of
 key 3"); who that is is found out at the moment of injection. How a lasting fault is undone is not said here: that

@@ -26,8 +26,10 @@ class PdTransfer(InstantFault):
 
     async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:  # noqa: ARG002
         """Ask for it."""
-        targets = _leader(scene.faults.pd_leader(), "PD")
-        return targets, await scene.faults.transfer_pd_leader()
+        leader = scene.faults.pd_leader()
+        if leader is None:
+            raise NotApplicable("PD has no leader just now")
+        return [leader], await scene.faults.transfer_pd_leader()
 
 
 class LeaderTransfer(InstantFault):
@@ -104,9 +106,3 @@ async def _first_that_moves(
         raise NotApplicable("no region has a leader just now")
     leader, evidence = next(reversed(tried.items()))
     return [leader], evidence
-
-
-def _leader(node: str | None, of: str) -> list[str]:
-    if node is None:
-        raise NotApplicable(f"{of} has no leader just now")
-    return [node]

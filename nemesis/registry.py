@@ -9,6 +9,7 @@ import msgspec
 
 from cluster.api import Capability
 from harness.exit_codes import EnvironmentFailure
+from harness.spec import NONE
 from harness.suggest import unknown_name
 from nemesis.clocks import ClockDrift, ClockSkew, ClockStep
 from nemesis.fault import Fault
@@ -91,7 +92,7 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
         elif name in NEMESES:
             asked.add(name)
         else:
-            raise unknown_name("nemesis", name, [*NEMESES, ALL, "none"])
+            raise unknown_name("nemesis", name, [*NEMESES, ALL, NONE])
     return tuple(name for name in NEMESES if name in asked)
 
 
