@@ -7,6 +7,7 @@ Timestamps are the TSO's: milliseconds shifted left by 18 bits, plus a logical p
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
@@ -43,6 +44,24 @@ class Evidence(msgspec.Struct):
 
     verified: bool
     measured: dict[str, Any] = {}
+
+
+class Degradation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a node's network is worse than it should be; all 0: it is not.
+
+    Attributes:
+        loss_ppm: messages lost, parts in a million.
+        delay_ns: every message is late by this.
+        duplicate_ppm: messages that arrive twice, parts in a million.
+        reorder_ppm: messages that overtake others, parts in a million; needs a delay.
+        kbit: at most so many kilobits a second; 0: no limit.
+    """
+
+    loss_ppm: int = 0
+    delay_ns: int = 0
+    duplicate_ppm: int = 0
+    reorder_ppm: int = 0
+    kbit: int = 0
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -165,6 +184,10 @@ class Faults(Protocol):
     Targets that move (a leader) are resolved by ``pd_leader`` and ``region_leader`` at the time of the fault.
     """
 
+    async def look(self) -> None:
+        """Learn who leads now: what ``pd_leader``, ``region_leader`` and ``leaders`` answer from. Never raises."""
+        ...
+
     async def partition(self, cut: Cut) -> Evidence:
         """Drop the messages on these links, beside any other cut in force."""
         ...
@@ -175,6 +198,10 @@ class Faults(Protocol):
 
     async def kill(self, node: str) -> Evidence:
         """End the process at once (SIGKILL): memory is lost, and what was not synced."""
+        ...
+
+    async def stop(self, node: str) -> Evidence:
+        """Ask the process to end (SIGTERM) and wait until it has."""
         ...
 
     async def start(self, node: str) -> Evidence:
@@ -201,8 +228,8 @@ class Faults(Protocol):
         """Step its monotonic clock, which no sound system survives (``clock-beyond`` only)."""
         ...
 
-    async def degrade(self, nodes: Sequence[str], *, loss_ppm: int, delay_ns: int) -> Evidence:
-        """Lose and delay messages from and to these nodes; 0 and 0 takes it away."""
+    async def degrade(self, nodes: Sequence[str], how: Degradation) -> Evidence:
+        """Make the network of these nodes worse; ``Degradation()`` takes it away."""
         ...
 
     async def transfer_pd_leader(self) -> Evidence:
@@ -215,6 +242,30 @@ class Faults(Protocol):
 
     async def split_region(self, key: bytes) -> Evidence:
         """Split the region of ``key`` at ``key``."""
+        ...
+
+    async def transfer_region(self, key: bytes) -> Evidence:
+        """Move a replica of the region of ``key`` to a store that has none."""
+        ...
+
+    async def merge_region(self, key: bytes) -> Evidence:
+        """Merge the region of ``key`` with a neighbour."""
+        ...
+
+    async def shuffle(self, what: str, on: bool) -> Evidence:
+        """Let PD shuffle ``leader``, ``region`` or ``hot-region`` all the time, or end that."""
+        ...
+
+    async def add_store(self, node: str) -> Evidence:
+        """Let a new store of that name join; returns once it serves regions, or has had its time for that."""
+        ...
+
+    async def remove_store(self, node: str) -> Evidence:
+        """Let PD drain a store that ``add_store`` added, and remove it."""
+        ...
+
+    def leaders(self) -> Mapping[str, str]:
+        """Who leads now: ``pd``, and ``region ID`` for each region that has a leader, each with its node."""
         ...
 
     def pd_leader(self) -> str | None:
@@ -230,6 +281,7 @@ class Faults(Protocol):
 INJECTIONS: Final = (
     "partition",
     "kill",
+    "stop",
     "pause",
     "skew",
     "drift",
@@ -238,7 +290,17 @@ INJECTIONS: Final = (
     "transfer_pd_leader",
     "transfer_region_leader",
     "split_region",
+    "transfer_region",
+    "merge_region",
+    "shuffle",
+    "add_store",
 )
+
+# What ``degrade`` may be able to do, of which not everything works everywhere.
+ASPECTS: Final = ("loss", "delay", "duplicate", "reorder", "rate")
+
+# Clients are ours, in processes of their own, and can be killed.
+KILL_CLIENT: Final = "kill_client"
 
 
 class Cluster(Protocol):
@@ -274,7 +336,12 @@ class Cluster(Protocol):
         ...
 
     def capabilities(self) -> Mapping[str, Capability]:
-        """For each of ``INJECTIONS``: whether it works here."""
+        """For each of ``INJECTIONS``, of ``ASPECTS``, and for ``KILL_CLIENT``: whether it works here."""
+        ...
+
+    @property
+    def pd_addresses(self) -> tuple[str, ...]:
+        """Where clients in processes of their own connect to; empty: clients can only live in this process."""
         ...
 
     async def start(self, split_keys: Sequence[bytes]) -> None:
@@ -291,6 +358,13 @@ class Cluster(Protocol):
 
     def store(self, client: str) -> Store:
         """A new client; ``client`` names it (and its links and random streams in the simulation)."""
+        ...
+
+    async def save_logs(self, folder: Path) -> None:
+        """Write what each node has logged since ``start`` to ``folder/NODE.log``; nothing where there are no logs.
+
+        Each line begins with the true time at which it was logged, in RFC 3339. Never raises for what is missing.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, TypeVar
 
-from cluster.api import INJECTIONS, Capability, Evidence, Node
+from cluster.api import ASPECTS, INJECTIONS, KILL_CLIENT, Capability, Node
 from cluster.errors import StoreError
 from cluster.pd_http import pd_facts
 from cluster.pd_url import parse_pd_url
+from cluster.refusal import Refusal
 from cluster.tikv import TikvStore
 from cluster.tikv_wheel import client_version, load_extension
 from harness.clock import RealClock
-from harness.exit_codes import EnvironmentFailure, UsageError
+from harness.exit_codes import EnvironmentFailure
 
 T = TypeVar("T")
 
@@ -22,23 +24,10 @@ PROBE = b"quorumquake/probe"  # read, never written
 SETTLE_S = 10.0  # a region whose leader is just moving gets this long
 
 
-class NoFaults:
+class NoFaults(Refusal):
     """Refuses every fault: nemesis ``none`` is the only one that goes with an external cluster."""
 
-    async def _refuse(self, *_args: Any, **_options: Any) -> Evidence:
-        raise UsageError(f"{REASON}: use --nemesis none")
-
-    partition = heal = kill = start = pause = resume = skew = drift = step_monotonic = degrade = _refuse
-    transfer_pd_leader = transfer_region_leader = split_region = _refuse
-
-    def pd_leader(self) -> str | None:
-        """Not asked."""
-        return None
-
-    def region_leader(self, key: bytes) -> str | None:
-        """Not asked."""
-        del key
-        return None
+    reason: ClassVar[str] = f"{REASON}: use --nemesis none"
 
 
 class ExternalCluster:
@@ -66,7 +55,12 @@ class ExternalCluster:
 
     def capabilities(self) -> Mapping[str, Capability]:
         """Nothing can be injected."""
-        return {name: Capability(available=False, reason=REASON) for name in INJECTIONS}
+        return {name: Capability(available=False, reason=REASON) for name in (*INJECTIONS, *ASPECTS, KILL_CLIENT)}
+
+    @property
+    def pd_addresses(self) -> tuple[str, ...]:
+        """As given."""
+        return tuple(self.addresses)
 
     async def start(self, split_keys: Sequence[bytes]) -> None:
         """Connect, and check that a timestamp and a transaction work; reads one key, writes nothing.
@@ -99,6 +93,9 @@ class ExternalCluster:
         store = TikvStore(self.addresses)
         self._stores.append(store)
         return store
+
+    async def save_logs(self, folder: Path) -> None:
+        """They are not ours to read."""
 
     def describe(self) -> dict[str, Any]:
         """Addresses and versions, as far as ``start`` found them."""

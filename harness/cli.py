@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,25 @@ _FORMAT = click.option(
 _OUT = click.option("--out", metavar="DIR", help="Folder below which run folders are made. [default: runs]")
 
 
+_DOCKER_OPTIONS = (
+    click.option("--pd", metavar="N", type=int, help="PD members of a cluster in Docker. [default: 3]"),
+    click.option("--kv", metavar="N", type=int, help="TiKV stores of a cluster in Docker. [default: 3]"),
+    click.option("--pd-image", metavar="IMAGE", help="Image of PD. [default: pingcap/pd]"),
+    click.option("--kv-image", metavar="IMAGE", help="Image of TiKV. [default: pingcap/tikv]"),
+    click.option("--version", metavar="TAG", help="Tag of both images. [default: v8.5.4]"),
+    click.option("--subnet", metavar="CIDR", help="Network of the cluster. [default: 198.18.0.0/24]"),
+    click.option("--pd-config", metavar="FILE", help="PD's own configuration. [default: one for small machines]"),
+    click.option("--kv-config", metavar="FILE", help="TiKV's own configuration. [default: one for small machines]"),
+)
+
+
+def _docker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a cluster in Docker, for each command that makes one."""
+    for option in reversed(_DOCKER_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="quorumquake", prog_name="quorumquake")
 def cli() -> None:
@@ -32,7 +52,9 @@ def cli() -> None:
 @cli.command()
 @click.argument("workload")
 @click.option(
-    "--cluster", metavar="sim|pd://H:P", help="The cluster: simulated, or one that is running. [default: sim]"
+    "--cluster",
+    metavar="sim|docker[:NAME]|pd://H:P",
+    help="The cluster: simulated, in Docker (made for the run, or left running), or somebody else's. [default: sim]",
 )
 @click.option("--nemesis", metavar="a,b|all|none", help="Faults to inject. [default: all on sim; what --bug needs]")
 @click.option("--nemesis-interval", metavar="TIME", help="Mean time between faults. [default: 5s]")
@@ -41,6 +63,18 @@ def cli() -> None:
 @click.option("--rate", metavar="HZ", type=float, help="Operations a second, of all; 0 is no limit. [default: 75]")
 @click.option("--seed", metavar="N", type=int, help="Seed of all randomness. [default: drawn, and printed]")
 @click.option("--nodes", metavar="N", type=int, help="TiKV stores of the simulated cluster. [default: 5]")
+@_docker_options
+@click.option(
+    "--readback",
+    metavar="SHARE",
+    type=float,
+    help="Commits of a real cluster that are read back afterwards, from 0 to 1. [default: 0.1]",
+)
+@click.option(
+    "--client-anomalies",
+    metavar="unknown|fail|ignore",
+    help="What a commit that the client did by half makes of the verdict. [default: unknown]",
+)
 @click.option("--bug", metavar="NAME", help="Plant a bug in the simulated cluster; see `list`.")
 @click.option("--workload-opt", "workload_opts", metavar="K=V", multiple=True, help="An option of the workload.")
 @_OUT

@@ -28,6 +28,16 @@ KEYS: dict[str, tuple[type, ...]] = {
     "bug": (str,),
     "out": (str,),
     "format": (str,),
+    "pd": (int,),
+    "kv": (int,),
+    "pd-image": (str,),
+    "kv-image": (str,),
+    "version": (str,),
+    "subnet": (str,),
+    "pd-config": (str,),
+    "kv-config": (str,),
+    "readback": (int, float),
+    "client-anomalies": (str,),
     WORKLOAD_TABLE: (dict,),
 }
 

@@ -85,8 +85,8 @@ def make_workload(spec: RunSpec) -> Workload:
 
 def check_cluster(name: str) -> None:
     """Raise a UsageError unless ``--cluster`` names a kind of cluster there is."""
-    if name != "sim" and not name.startswith("pd://"):
-        raise UsageError(f"--cluster takes sim or pd://HOST:PORT[,HOST:PORT...], not {name!r}")
+    if name not in ("sim", "docker") and not name.startswith(("pd://", "docker:")):
+        raise UsageError(f"--cluster takes sim, docker, docker:NAME or pd://HOST:PORT[,HOST:PORT...], not {name!r}")
 
 
 def check_bug(name: str | None) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.exit_codes import UsageError
 from harness.protocols import WorkloadOption
-from harness.spec import NONE, RunSpec, parse_duration
+from harness.spec import NONE, DockerOptions, RunSpec, parse_duration
 from harness.suggest import unknown_name
 
 DEFAULTS: dict[str, Any] = {
@@ -20,9 +22,24 @@ DEFAULTS: dict[str, Any] = {
     "nodes": 5,
     "out": "runs",
     "format": "text",
+    "pd": 3,
+    "kv": 3,
+    "pd-image": "pingcap/pd",
+    "kv-image": "pingcap/tikv",
+    "version": "v8.5.4",
+    "subnet": "198.18.0.0/24",
+    "pd-config": "",
+    "kv-config": "",
+    "readback": 0.1,
+    "client-anomalies": "unknown",
 }
 
+CLIENT_ANOMALIES = ("unknown", "fail", "ignore")
+
 OPTIONS = frozenset({*DEFAULTS, "nemesis", "seed", "bug"})
+
+# The network's own address, the host's, broadcast, and as many for stores that join later.
+RESERVED_ADDRESSES = 8
 
 # Larger seeds would not survive readers of JSON that know doubles only.
 MAX_SEED = 2**53 - 1
@@ -61,7 +78,56 @@ def to_spec(
         bug=options["bug"],
         workload_options=dict(workload_options),
         out=str(options["out"]),
+        docker=docker_options(options) if cluster == "docker" else None,
+        readback=0.0 if simulated else _share("readback", options["readback"]),
+        client_anomalies=_one_of("client-anomalies", options["client-anomalies"], CLIENT_ANOMALIES),
     )
+
+
+def docker_options(options: Mapping[str, Any]) -> DockerOptions:
+    """What a cluster in Docker is to consist of, from the merged options.
+
+    Raises:
+        UsageError: a value is wrong.
+    """
+    return DockerOptions(
+        pd=_within("pd", options["pd"], 1, 9),
+        kv=_within("kv", options["kv"], 1, 50),
+        pd_image=str(options["pd-image"]),
+        kv_image=str(options["kv-image"]),
+        version=str(options["version"]),
+        subnet=_subnet(options["subnet"], nodes=options["pd"] + options["kv"]),
+        pd_config=_file("pd-config", options["pd-config"]),
+        kv_config=_file("kv-config", options["kv-config"]),
+    )
+
+
+def _subnet(text: str, nodes: int) -> str:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise UsageError(f"subnet must be an IPv4 network such as 198.18.0.0/24, not {text!r} ({error})") from None
+    if network.num_addresses < nodes + RESERVED_ADDRESSES:
+        raise UsageError(f"subnet {text} is too small for {nodes} nodes")
+    return str(network)
+
+
+def _file(name: str, path: str) -> str:
+    if path and not Path(path).is_file():
+        raise UsageError(f"{name}: there is no file {path}")
+    return path
+
+
+def _share(name: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise UsageError(f"{name} is a share from 0 to 1, not {value}")
+    return float(value)
+
+
+def _one_of(name: str, value: str, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
 
 
 def split_names(asked: str | list[Any] | None, default: Sequence[str]) -> list[str]:

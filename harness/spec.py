@@ -18,12 +18,34 @@ from harness.exit_codes import UsageError
 NONE = "none"
 
 
+class DockerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a cluster in Docker consists of.
+
+    Attributes:
+        pd, kv: how many members and stores.
+        pd_image, kv_image: names of images, without a tag.
+        version: their tag.
+        subnet: of its network, an IPv4 network in CIDR notation.
+        pd_config, kv_config: files with the servers' own configuration; empty: that for small machines.
+    """
+
+    pd: int
+    kv: int
+    pd_image: str
+    kv_image: str
+    version: str
+    subnet: str
+    pd_config: str = ""
+    kv_config: str = ""
+
+
 class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The options of a run.
 
     Attributes:
         workload: its name.
-        cluster: ``sim`` or ``pd://HOST:PORT[,HOST:PORT...]``.
+        cluster: ``sim``, ``docker`` (made for the run), ``docker:NAME`` (one that is left running) or
+            ``pd://HOST:PORT[,HOST:PORT...]`` (somebody else's).
         nemesis: names of fault packages; empty: none.
         nemesis_interval_s: seconds from the start of one fault to the start of the next, on average.
         time_limit_s: seconds of the main phase, in the cluster's time.
@@ -34,6 +56,10 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bug: a planted bug of the simulated cluster, or None.
         workload_options: all of the workload's options.
         out: the folder below which run folders are made.
+        docker: what a cluster that is made for the run consists of; None where none is.
+        readback: the share of the commits that is read back afterwards; 0 where the client is not tikv-client.
+        client_anomalies: what commits that the client carried out by half make of the verdict: ``unknown``, ``fail``
+            or ``ignore``.
     """
 
     workload: str
@@ -48,6 +74,9 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bug: str | None
     workload_options: dict[str, Any]
     out: str
+    docker: DockerOptions | None = None
+    readback: float = 0.0
+    client_anomalies: str = "unknown"
 
     @staticmethod
     def of(content: Mapping[str, Any]) -> RunSpec:
@@ -86,11 +115,26 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         words += ["--rate", _number(self.rate), "--seed", str(self.seed)]
         if self.simulated:
             words += ["--nodes", str(self.nodes)]
+        if self.docker is not None:
+            words += docker_words(self.docker)
+        if not self.simulated:
+            words += ["--readback", f"{self.readback:g}", "--client-anomalies", self.client_anomalies]
         if self.bug:
             words += ["--bug", self.bug]
         for name, value in self.workload_options.items():
             words += ["--workload-opt", f"{name}={value}"]
         return shlex.join(words)
+
+
+def docker_words(options: DockerOptions) -> list[str]:
+    """The command line's words for them."""
+    words = ["--pd", str(options.pd), "--kv", str(options.kv)]
+    words += ["--pd-image", options.pd_image, "--kv-image", options.kv_image, "--version", options.version]
+    words += ["--subnet", options.subnet]
+    for name, file in (("--pd-config", options.pd_config), ("--kv-config", options.kv_config)):
+        if file:
+            words += [name, file]
+    return words
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from cluster.api import Cut, Evidence, Faults
+from cluster.api import Cut, Degradation, Evidence, Faults
 
 Resource = tuple[str, ...]
 
@@ -89,11 +89,10 @@ class Severed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Degraded(msgspec.Struct, frozen=True, tag=True):
-    """Messages from and to the nodes are lost and delayed."""
+    """The network of the nodes is worse than it should be."""
 
     nodes: tuple[str, ...]
-    loss_ppm: int
-    delay_ns: int
+    how: Degradation
 
     @property
     def resource(self) -> Resource:
@@ -164,14 +163,9 @@ async def _settle_cut(faults: Faults, before: Sequence[Effect], after: Sequence[
     return await (faults.partition(cut) if after else faults.heal(cut))
 
 
-def _degradations(effects: Sequence[Effect]) -> dict[str, tuple[int, int]]:
-    """For each node the loss and delay of the fault that came last."""
-    return {
-        node: (effect.loss_ppm, effect.delay_ns)
-        for effect in effects
-        if isinstance(effect, Degraded)
-        for node in effect.nodes
-    }
+def _degradations(effects: Sequence[Effect]) -> dict[str, Degradation]:
+    """For each node what the fault that came last did to it."""
+    return {node: effect.how for effect in effects if isinstance(effect, Degraded) for node in effect.nodes}
 
 
 async def _settle_network(faults: Faults, before: Sequence[Effect], after: Sequence[Effect]) -> Evidence:
@@ -179,11 +173,11 @@ async def _settle_network(faults: Faults, before: Sequence[Effect], after: Seque
     evidence: list[Evidence] = []
     freed = sorted(set(_degradations(before)) - set(want))
     if freed:
-        evidence.append(await faults.degrade(freed, loss_ppm=0, delay_ns=0))
+        evidence.append(await faults.degrade(freed, Degradation()))
     # Freeing a node also frees its links to nodes that are still degraded, so all of those are told again.
-    for loss_ppm, delay_ns in dict.fromkeys(want.values()):
-        nodes = sorted(node for node, value in want.items() if value == (loss_ppm, delay_ns))
-        evidence.append(await faults.degrade(nodes, loss_ppm=loss_ppm, delay_ns=delay_ns))
+    for how in dict.fromkeys(want.values()):
+        nodes = sorted(node for node in want if want[node] == how)
+        evidence.append(await faults.degrade(nodes, how))
     return merge_evidence([(str(i), item) for i, item in enumerate(evidence)])
 
 

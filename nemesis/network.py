@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from cluster.api import Degradation
 from harness.clock import MILLISECOND
 from harness.rng import Stream
 from nemesis.effect import Degraded
@@ -31,4 +32,5 @@ class Degrade(LastingFault):
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Degrade the nodes' links."""
         targets = find_targets(plan, scene)
-        return Injection(targets, [Degraded(tuple(targets), plan["loss_ppm"], plan["delay_ms"] * MILLISECOND)])
+        how = Degradation(loss_ppm=plan["loss_ppm"], delay_ns=plan["delay_ms"] * MILLISECOND)
+        return Injection(targets, [Degraded(tuple(targets), how)])

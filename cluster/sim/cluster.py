@@ -7,14 +7,15 @@ stores take part from the beginning.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cluster.api import INJECTIONS, Capability, Node
+from cluster.api import ASPECTS, INJECTIONS, KILL_CLIENT, Capability, Node
 from cluster.sim.backoff import CALL_BUDGET_NS, RPC_TIMEOUT_NS
 from cluster.sim.bugs import BUGS
 from cluster.sim.client import SimStore
 from cluster.sim.client_context import ClientContext
-from cluster.sim.faults import SimFaults
+from cluster.sim.faults import MODELLED, SimFaults
 from cluster.sim.leaders import Leaders
 from cluster.sim.network import Network
 from cluster.sim.pd import PdMember
@@ -40,6 +41,7 @@ class SimCluster:
 
     name = "sim"
     deterministic = True
+    pd_addresses: tuple[str, ...] = ()
 
     def __init__(self, streams: Streams, nodes: int = 5, bugs: frozenset[str] = frozenset()) -> None:
         if nodes < REPLICAS:
@@ -67,8 +69,10 @@ class SimCluster:
         return self._loop.run_until_complete(main)
 
     def capabilities(self) -> Mapping[str, Capability]:
-        """Every fault works here."""
-        return dict.fromkeys(INJECTIONS, Capability(available=True))
+        """What is modelled works."""
+        refused = Capability(available=False, reason=SimFaults.reason)
+        possible = Capability(available=True)
+        return {name: possible if name in MODELLED else refused for name in (*INJECTIONS, *ASPECTS, KILL_CLIENT)}
 
     async def start(self, split_keys: Sequence[bytes]) -> None:
         """Bring it up, with regions split at these keys, until PD serves and every region has a leader."""
@@ -103,6 +107,9 @@ class SimCluster:
         context = ClientContext(client, self._loop, self._network, self._streams, pd_members=PD_NAMES, bugs=self._bugs)
         self.faults.add_client(client)
         return SimStore(context)
+
+    async def save_logs(self, folder: Path) -> None:
+        """Simulated nodes log nothing."""
 
     def describe(self) -> dict[str, Any]:
         """What it consists of, and its settings."""

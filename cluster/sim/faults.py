@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar, Final
 
-from cluster.api import Cut, Evidence
+from cluster.api import Cut, Degradation, Evidence
+from cluster.refusal import Refusal
 from cluster.sim.leaders import Leaders
 from cluster.sim.network import Network
 from cluster.sim.node import SimNode
@@ -15,10 +16,26 @@ from harness.clock import MILLISECOND
 from harness.virtual_time import VirtualLoop
 
 _PROBES_PER_NODE = 100
+MODELLED: Final = (
+    "partition",
+    "kill",
+    "pause",
+    "skew",
+    "drift",
+    "step_monotonic",
+    "degrade",
+    "transfer_pd_leader",
+    "transfer_region_leader",
+    "split_region",
+    "loss",
+    "delay",
+)
 
 
-class SimFaults:
+class SimFaults(Refusal):
     """Implements ``cluster.api.Faults``. Targets that move are the business of ``leaders``."""
+
+    reason: ClassVar[str] = "the simulation does not model it"
 
     def __init__(
         self, loop: VirtualLoop, network: Network, nodes: Sequence[SimNode], probes: Probes, leaders: Leaders
@@ -122,7 +139,7 @@ class SimFaults:
 
     # The network.
 
-    async def degrade(self, nodes: Sequence[str], *, loss_ppm: int, delay_ns: int) -> Evidence:
+    async def degrade(self, nodes: Sequence[str], how: Degradation) -> Evidence:
         """Lose and delay what flows from and to these nodes; verified by timing and counting messages.
 
         A link between two such nodes gets the worse of the two. Links that a partition cuts cannot be measured.
@@ -130,8 +147,8 @@ class SimFaults:
         before = max((self._degraded.get(node, (0, 0))[1] for node in nodes), default=0)
         for node in nodes:
             self._degraded.pop(node, None)
-            if loss_ppm or delay_ns:
-                self._degraded[node] = (loss_ppm, delay_ns)
+            if how != Degradation():
+                self._degraded[node] = (how.loss_ppm, how.delay_ns)
         self._apply_degradation()
         sound = [name for name in self._hosts() if name not in nodes and name not in self._degraded]
         others = sound or self._hosts()
@@ -139,7 +156,7 @@ class SimFaults:
         await self._loop.sleep_until(self._loop.now() + before)
         links = [(a, b) for a, b in product(nodes, others) if a != b and not self._network.is_cut(a, b)]
         each = -(-_PROBES_PER_NODE * len(nodes) // len(links)) if links else 0
-        return _degradation_measured(await self._probes.times(links, each), each, loss_ppm, delay_ns)
+        return _degradation_measured(await self._probes.times(links, each), each, how.loss_ppm, how.delay_ns)
 
     def _apply_degradation(self) -> None:
         none = (0, 0)
@@ -164,6 +181,10 @@ class SimFaults:
     async def split_region(self, key: bytes) -> Evidence:
         """Split the region of ``key`` there; verified by PD, which knows the two parts."""
         return await self._leaders.split_region(key)
+
+    def leaders(self) -> Mapping[str, str]:
+        """Who leads now."""
+        return self._leaders.leaders()
 
     def pd_leader(self) -> str | None:
         """The PD member that leads now."""

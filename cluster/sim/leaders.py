@@ -66,6 +66,17 @@ class Leaders:
         leading = [store for store in self._stores if _able(store) and store.leads(region.id)]
         return max(leading, key=lambda store: store.term(region.id)).name if leading else None
 
+    def leaders(self) -> dict[str, str]:
+        """Who leads: ``pd``, and ``region ID`` for each region that has a leader."""
+        pd = self.pd_leader()
+        found = {} if pd is None else {"pd": pd}
+        regions = {region.id: region for store in self._stores if _able(store) for region in store.regions()}
+        for region in sorted(regions.values(), key=lambda region: region.id):
+            leader = self.region_leader(region.start)
+            if leader is not None:
+                found[f"region {region.id}"] = leader
+        return found
+
     # Changes.
 
     async def transfer_pd_leader(self) -> Evidence:

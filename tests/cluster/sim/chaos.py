@@ -5,7 +5,7 @@ import hashlib
 import sys
 from dataclasses import dataclass, field
 
-from cluster.api import Cut
+from cluster.api import Cut, Degradation
 from cluster.errors import Aborted, StoreError, Undetermined
 from cluster.sim.cluster import SimCluster
 from harness.clock import MILLISECOND, SECOND
@@ -119,8 +119,8 @@ def _actions(faults, kind, node, others, key, *, draw):
         "skew": (lambda: faults.skew(node, draw * 200 * MILLISECOND), lambda: faults.skew(node, 0)),
         "drift": (lambda: faults.drift(node, draw * 1000), lambda: faults.drift(node, 0)),
         "degrade": (
-            lambda: faults.degrade([node], loss_ppm=200_000, delay_ns=50 * MILLISECOND),
-            lambda: faults.degrade([node], loss_ppm=0, delay_ns=0),
+            lambda: faults.degrade([node], Degradation(loss_ppm=200_000, delay_ns=50 * MILLISECOND)),
+            lambda: faults.degrade([node], Degradation()),
         ),
         "pd": (faults.transfer_pd_leader, None),
         "leader": (lambda: faults.transfer_region_leader(key), None),

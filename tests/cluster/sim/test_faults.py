@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.api import Cut
+from cluster.api import Cut, Degradation
 from cluster.errors import StoreError
 from cluster.sim.clocks import EPOCH_NS
 from harness.clock import MILLISECOND, SECOND
@@ -101,22 +101,22 @@ def test_degrading_shows_in_delay_and_loss_and_the_worse_of_two_nodes_counts(sim
     async def main(cluster):
         faults = cluster.faults
         cluster.store("client-0")
-        slow = await faults.degrade(["kv1"], loss_ppm=0, delay_ns=40 * MILLISECOND)
+        slow = await faults.degrade(["kv1"], Degradation(loss_ppm=0, delay_ns=40 * MILLISECOND))
         assert slow.verified
         assert slow.measured["fastest_ns"] >= 40 * MILLISECOND
-        lossy = await faults.degrade(["kv2", "kv3"], loss_ppm=300_000, delay_ns=0)
+        lossy = await faults.degrade(["kv2", "kv3"], Degradation(loss_ppm=300_000, delay_ns=0))
         assert lossy.verified
         assert 20 <= lossy.measured["lost"] <= lossy.measured["sent"] // 2
         cluster.store("client-1")  # a host that comes later is no way round
         for src, dst in (("kv1", "kv2"), ("kv2", "kv1")):
             assert cluster._network.degradation(src, dst) == (300_000, 40 * MILLISECOND)
         for _ in range(2):
-            undone = await faults.degrade(["kv1"], loss_ppm=0, delay_ns=0)
+            undone = await faults.degrade(["kv1"], Degradation())
             assert undone.verified
             assert undone.measured["lost"] == 0
         assert cluster._network.degradation("kv1", "client-1") == (0, 0)
         assert cluster._network.degradation("kv1", "kv2") == (300_000, 0)
-        assert (await faults.degrade(["kv2", "kv3"], loss_ppm=0, delay_ns=0)).verified
+        assert (await faults.degrade(["kv2", "kv3"], Degradation())).verified
         assert cluster._network.degradation("kv1", "kv2") == (0, 0)
 
     simulated(main)
@@ -126,7 +126,7 @@ def test_degrading_behind_a_partition_cannot_be_measured(simulated):
     async def main(cluster):
         names = [node.name for node in cluster.nodes]
         await cluster.faults.partition(Cut.between(["kv1"], names))
-        assert not (await cluster.faults.degrade(["kv1"], loss_ppm=0, delay_ns=MILLISECOND)).verified
+        assert not (await cluster.faults.degrade(["kv1"], Degradation(loss_ppm=0, delay_ns=MILLISECOND))).verified
 
     simulated(main)
 

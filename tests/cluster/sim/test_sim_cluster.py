@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cluster.api import Faults, Node
+from cluster.api import ASPECTS, KILL_CLIENT, Faults, Node
 from cluster.sim.cluster import SimCluster
 from harness.clock import SECOND
 from harness.exit_codes import UsageError
@@ -48,13 +48,18 @@ def test_what_it_says_of_itself_is_plain_json_and_names_the_seed():
     assert cluster.name == "sim"
 
 
-def test_it_can_do_every_fault_there_is():
-    undoing = {"heal", "start", "resume", "pd_leader", "region_leader"}
-    injecting = {name for name in vars(Faults) if not name.startswith("_")} - undoing
+def test_it_can_do_what_is_modelled_and_refuses_the_rest():
+    undoing = {"heal", "start", "resume", "remove_store"}
+    asking = {"look", "leaders", "pd_leader", "region_leader"}
+    injecting = {name for name in vars(Faults) if not name.startswith("_")} - undoing - asking
     cluster = SimCluster(Streams(1), 3)
-    assert set(cluster.capabilities()) == injecting
-    assert all(capability.available for capability in cluster.capabilities().values())
-    assert all(callable(getattr(cluster.faults, name)) for name in injecting | undoing)
+    capabilities = cluster.capabilities()
+    assert set(capabilities) == injecting | {*ASPECTS, KILL_CLIENT}
+    refused = {name for name, capability in capabilities.items() if not capability.available}
+    assert refused - {*ASPECTS, KILL_CLIENT} == {"stop", "transfer_region", "merge_region", "shuffle", "add_store"}
+    for name in refused & injecting:
+        with pytest.raises(UsageError, match=capabilities[name].reason):
+            cluster.run(getattr(cluster.faults, name)("kv1"))
 
 
 def test_split_keys_in_any_order_and_twice_are_the_same(simulated):
