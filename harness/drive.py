@@ -6,6 +6,8 @@ generator of the workload, the schedule of faults and the interpreter meet.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -13,9 +15,11 @@ from cluster.api import Cluster
 from harness.clock import SECOND, Clock
 from harness.generator import any_of, clients, on_nemesis, phases, stagger, time_limit
 from harness.interpreter import Outcome, interpret
+from harness.leader_watch import watching_leaders
 from harness.op import Op
 from harness.protocols import Client, Generator, Workload
 from harness.rng import Streams
+from harness.run_folder import RunFolder
 from harness.spec import RunSpec
 from nemesis.client import NemesisClient
 
@@ -45,10 +49,13 @@ async def drive(
     nemesis: NemesisClient | None,
     record: Callable[[Op], Op],
     *,
+    folder: RunFolder,
     observe: Callable[[Op], None],
     should_stop: Callable[[], bool],
 ) -> Outcome:
     """Run the test to its end. Whatever happens, faults are healed and the cluster is let go of.
+
+    Who led when, and the logs of the nodes, are left in ``folder``.
 
     Raises:
         EnvironmentFailure: the cluster does not come up, or the history cannot be written.
@@ -60,21 +67,33 @@ async def drive(
         async def open_client(process: int) -> Client:
             return workload.client(cluster.store(f"client-{process}"))
 
-        return await interpret(
-            clock=Since(cluster.clock),
-            generator=_generator(spec, workload, nemesis),
-            open_client=open_client,
-            nemesis=nemesis,
-            concurrency=spec.concurrency,
-            record=record,
-            streams=Streams(spec.seed).below("test"),
-            deadline_ns=DEADLINE_NS,
-            should_stop=should_stop,
-            observe=observe,
-        )
+        clock = Since(cluster.clock)
+        if not cluster.deterministic:
+            folder.write_origin(time.time_ns() - clock.now())
+        async with watching_leaders(cluster.faults, clock, folder.leaders):
+            return await interpret(
+                clock=clock,
+                generator=_generator(spec, workload, nemesis),
+                open_client=open_client,
+                nemesis=nemesis,
+                concurrency=spec.concurrency,
+                record=record,
+                streams=Streams(spec.seed).below("test"),
+                deadline_ns=DEADLINE_NS,
+                should_stop=should_stop,
+                observe=observe,
+            )
     finally:
+        await _let_go(cluster, nemesis, folder)
+
+
+async def _let_go(cluster: Cluster, nemesis: NemesisClient | None, folder: RunFolder) -> None:
+    try:
         if nemesis is not None:
             await nemesis.close()
+        with contextlib.suppress(OSError):  # a disk that is full of logs must not keep a cluster alive
+            await cluster.save_logs(folder.logs)
+    finally:
         await cluster.stop()
 
 

@@ -144,6 +144,7 @@ def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[
                     plan.workload,
                     _nemesis(plan, journal),
                     recorder.record,
+                    folder=folder,
                     observe=watcher.observe,
                     should_stop=lambda: watcher.tick() or stop.asked(),
                 )

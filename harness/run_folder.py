@@ -1,7 +1,8 @@
 """A run's folder: everything that a run leaves behind, and all that ``check`` and ``report`` need, years later.
 
-``runs/NAME/TIME-LABEL/``, with links ``runs/NAME/latest`` and ``runs/latest``. The wall clock appears in the folder's
-name and nowhere inside, since the same seed must leave the same bytes.
+``runs/NAME/TIME-LABEL/``, with links ``runs/NAME/latest`` and ``runs/latest``. Of a simulated run the wall clock
+appears in the folder's name and nowhere inside, since the same seed must leave the same bytes. The logs of real nodes
+go by the wall clock, so beside them stands what it showed at time 0 of the history.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ SPEC = "spec.json"
 HISTORY = "history.jsonl"
 COLUMNS = "columns.bin"
 JOURNAL = "journal.jsonl"
+LEADERS = "leaders.jsonl"
+LOGS = "logs"
+ORIGIN = "origin.json"
 RESULTS = "results.json"
 REPORT = "report.html"
 LATEST = "latest"
@@ -35,6 +39,9 @@ class RunFolder:
         self.history = path / HISTORY
         self.columns = path / COLUMNS
         self.journal = path / JOURNAL
+        self.leaders = path / LEADERS
+        self.logs = path / LOGS
+        self.origin = self.logs / ORIGIN
         self.results = path / RESULTS
         self.report = path / REPORT
 
@@ -75,6 +82,18 @@ class RunFolder:
             if folder.is_dir() and ((folder / SPEC).is_file() or (folder / HISTORY).is_file()):
                 return RunFolder(folder)
         raise UsageError(f"{path} is not in a run folder: neither {SPEC} nor {HISTORY} is there")
+
+    def write_origin(self, epoch_ns: int) -> None:
+        """Note the wall clock (nanoseconds since 1970, UTC) at time 0 of the history: logs of nodes go by that.
+
+        Raises:
+            EnvironmentFailure: it cannot be written.
+        """
+        try:
+            self.logs.mkdir(exist_ok=True)
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot make {self.logs}: {error.strerror}") from None
+        self.write_json(self.origin, {"epoch_ns": epoch_ns})
 
     def write_json(self, path: Path, content: Any) -> None:
         """Write a JSON file whole or not at all.

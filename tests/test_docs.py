@@ -255,6 +255,8 @@ def test_every_file_and_field_of_a_run_is_explained():
         run_folder.HISTORY,
         run_folder.COLUMNS,
         run_folder.JOURNAL,
+        run_folder.LEADERS,
+        f"{run_folder.LOGS}/{run_folder.ORIGIN}",
         run_folder.RESULTS,
         run_folder.REPORT,
         *(f"`{field}`" for field in (*Op.__struct_fields__, *Results.__struct_fields__)),
