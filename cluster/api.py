@@ -182,7 +182,13 @@ class Faults(Protocol):
     """What the nemesis can do. Every call returns what was measured; undoing twice is harmless.
 
     Targets that move (a leader) are resolved by ``pd_leader`` and ``region_leader`` at the time of the fault.
+
+    Attributes:
+        restart_resets_clocks: the clocks belong to the process: one that starts again is back at true time, and only
+            of one that runs can they be set. In the simulation they belong to the host.
     """
+
+    restart_resets_clocks: bool
 
     async def look(self) -> None:
         """Learn who leads now: what ``pd_leader``, ``region_leader`` and ``leaders`` answer from. Never raises."""

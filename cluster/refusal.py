@@ -12,6 +12,7 @@ class Refusal:
     """Refuses every fault of ``cluster.api.Faults`` and knows no leaders; what a cluster can do, it overrides."""
 
     reason: ClassVar[str] = "this cluster cannot do that"
+    restart_resets_clocks: bool = True
 
     async def _refuse(self, *_args: Any, **_options: Any) -> NoReturn:
         raise UsageError(self.reason)

@@ -33,8 +33,8 @@ def run(**given: Any) -> ExitCode:
     """``run``: resolve the options, carry out the run, print what came of it."""
     spec, form = resolve(given)
     plan = plan_run(spec)
-    for kind, reason in plan.selection.skipped.items():
-        _say(f"left out {kind}: {reason}")
+    if (left_out := plan.selection.left_out()) and not spec.simulated:
+        _say(f"faults that cannot be had here: {left_out}")
     if given["dry_run"]:
         return _dry_run(plan, form)
     return _carry_out(plan, form).code

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from cluster.api import Cluster
 from cluster.external import ExternalCluster
 from cluster.sim.bugs import BUGS
@@ -66,15 +68,17 @@ def spec_of(workload: str, options: Mapping[str, Any], own: Mapping[str, Any]) -
     """
     check_cluster(options["cluster"])
     check_bug(options["bug"])
-    nemesis = expand(split_names(options["nemesis"], default_nemesis(options["cluster"], options["bug"])))
-    return to_spec(workload, options, workload_options(workload, own), nemesis)
+    spec = to_spec(workload, options, workload_options(workload, own), ())
+    names = split_names(options["nemesis"], default_nemesis(options["cluster"], options["bug"]))
+    capabilities = make_cluster(spec).capabilities() if ALL in names else {}
+    return msgspec.structs.replace(spec, nemesis=expand(names, capabilities))
 
 
 def default_nemesis(cluster: str, bug: str | None) -> tuple[str, ...]:
     """What ``--nemesis`` is where it is not given: what a planted bug needs in order to show, else all that is ours."""
     if bug is not None:
         return BUGS[bug].needs
-    return (ALL,) if cluster == "sim" else ()
+    return () if cluster.startswith("pd://") else (ALL,)
 
 
 def make_workload(spec: RunSpec) -> Workload:

@@ -76,7 +76,7 @@ def plan_run(spec: RunSpec) -> Plan:
     """
     cluster, workload = make_cluster(spec), make_workload(spec)
     selection = select(spec.nemesis, cluster.capabilities())
-    world = World.of(cluster.nodes, workload.keys(), workload.split_keys())
+    world = World.of(cluster.nodes, workload.keys(), workload.split_keys(), selection.aspects)
     streams = Streams(spec.seed).below("nemesis")
     schedule = draw_schedule(selection.kinds, world, streams, interval_ns=spec.interval_ns, limit_ns=spec.time_limit_ns)
     return Plan(spec, cluster, workload, selection, schedule)

@@ -16,15 +16,15 @@ from cluster.api import Cluster, Evidence
 from harness.generator import at_times
 from harness.op import HEAL_ALL, INFO, NEMESIS, Op
 from harness.protocols import Generator
-from nemesis.effect import merge_evidence
-from nemesis.fault import InstantFault, LastingFault, NotApplicable, Scene, World
+from nemesis.effect import Dead, Effect, merge_evidence
+from nemesis.fault import ClientProcesses, InstantFault, LastingFault, NotApplicable, Scene, World
 from nemesis.ledger import Holding, Ledger
 from nemesis.registry import FAULTS
 from nemesis.schedule import Schedule
 from nemesis.timetable import Timetable
 
 HEAL_ATTEMPTS: Final = 3
-STRIKE_S: Final = 4.0  # for an instant fault to come about; others are waiting for their turn
+PATIENCE: Final = 5.0  # so many times longer than in the simulation a real cluster may take for everything
 
 
 class FaultJournal(Protocol):
@@ -62,6 +62,7 @@ class NemesisClient:
         keys: the workload's keys, which plans name by number.
         split_keys: where regions begin from the start.
         journal: where faults are written down first; None where nothing outlives the process.
+        clients: the processes of clients, which are killed too; None where there are none.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class NemesisClient:
         keys: Sequence[bytes],
         split_keys: Sequence[bytes],
         journal: FaultJournal | None = None,
+        *,
+        clients: ClientProcesses | None = None,
     ) -> None:
         self._faults = cluster.faults
         self._schedule = schedule
@@ -78,6 +81,8 @@ class NemesisClient:
         self._keys = keys
         self._boundaries = set(self._world.boundaries)
         self._journal = journal
+        self._clients = clients
+        self._patience = 1.0 if cluster.deterministic else PATIENCE
         self._entries: dict[int, int] = {}  # of faults in the journal
         self._ledger = Ledger(cluster.faults)
 
@@ -146,14 +151,21 @@ class NemesisClient:
     # The operations.
 
     async def _start(self, fault: LastingFault, value: Mapping[str, Any]) -> tuple[list[str], Evidence]:
-        if value["id"] in self._ledger.holdings:  # an earlier try may have done a part of it
-            await self._undo(self._ledger.holdings[value["id"]])
-        injection = fault.inject(dict(value), self._scene())
+        await self._undo_earlier_try(value["id"])
+        injection = fault.inject(dict(value), await self._scene())
         holding = Holding(value["id"], fault.kind, injection.targets, [])
-        if self._journal is not None:
-            undo = {"effects": msgspec.to_builtins(injection.effects)}
-            self._entries[holding.id] = self._journal.begin(fault.kind, undo)
+        self._write_down(holding, injection.effects)
         return injection.targets, await self._ledger.inject(holding, injection.effects)
+
+    async def _undo_earlier_try(self, fault_id: int) -> None:
+        """It may have done a part of what it was to do."""
+        if fault_id in self._ledger.holdings:
+            await self._undo(self._ledger.holdings[fault_id])
+
+    def _write_down(self, holding: Holding, effects: Sequence[Effect]) -> None:
+        if self._journal is not None:
+            undo = {"effects": msgspec.to_builtins(effects)}
+            self._entries[holding.id] = self._journal.begin(holding.kind, undo)
 
     async def _stop(self, fault_id: int) -> tuple[list[str], Evidence]:
         holding = self._ledger.holdings.get(fault_id)
@@ -163,16 +175,45 @@ class NemesisClient:
 
     async def _undo(self, holding: Holding) -> Evidence:
         evidence = await self._ledger.undo(holding)
+        self._strike_out(holding)
+        return evidence
+
+    def _strike_out(self, holding: Holding) -> None:
         entry = self._entries.pop(holding.id, None)
         if self._journal is not None and entry is not None:
             self._journal.undone(entry)
-        return evidence
 
     async def _strike(self, fault: InstantFault, value: Mapping[str, Any]) -> tuple[list[str], Evidence]:
-        async with asyncio.timeout(STRIKE_S):
-            return await fault.strike(dict(value), self._scene())
+        await self._undo_earlier_try(value["id"])
+        scene = await self._scene()
+        effects = fault.may_leave(dict(value), scene)
+        if not effects:
+            return await self._strike_within_budget(fault, value, scene)
+        holding = Holding(value["id"], fault.kind, [])
+        self._write_down(holding, effects)
+        self._ledger.expect(holding, effects)
+        try:
+            targets, evidence = await self._strike_within_budget(fault, value, scene)
+        except Exception:
+            await self._undo(holding)  # after a cancellation heal_all does it
+            raise
+        if not evidence.verified:
+            undone = await self._undo(holding)
+            return targets, Evidence(verified=False, measured={**evidence.measured, "undone": undone.measured})
+        self._ledger.forget(holding)
+        self._strike_out(holding)
+        restarted = {effect.node for effect in effects if isinstance(effect, Dead)}
+        renewed = await self._ledger.renew_clocks([node for node in targets if node in restarted])
+        return targets, merge_evidence([(fault.kind, evidence), ("clocks", renewed)]) if renewed else evidence
 
-    def _scene(self) -> Scene:
+    async def _strike_within_budget(
+        self, fault: InstantFault, value: Mapping[str, Any], scene: Scene
+    ) -> tuple[list[str], Evidence]:
+        async with asyncio.timeout(fault.budget_s(self._world) * self._patience):
+            return await fault.strike(dict(value), scene)
+
+    async def _scene(self) -> Scene:
+        await self._faults.look()
         holdings = reversed(self.in_force())
         cut_off = [node for holding in holdings if holding.kind == "partition" for node in holding.targets[:1]]
         return Scene(
@@ -182,6 +223,8 @@ class NemesisClient:
             down=self._ledger.down(),
             isolated=[node for node in cut_off if node in self._world.stores],
             boundaries=self._boundaries,
+            clients=self._clients,
+            patience=self._patience,
         )
 
     def _failed(self, op: Op, error: str) -> Op:

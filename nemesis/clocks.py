@@ -24,6 +24,7 @@ from nemesis.targets import (
     Weights,
     draw_targets,
     find_targets,
+    with_clocks,
 )
 
 # The members of PD, each off by another amount: that is what its saved window is for.
@@ -31,8 +32,9 @@ SKEWED: Weights = ((ONE, 2), (SOME, 2), (ALL, 2), (PDS, 4), (PD_LEADER, 2), (REG
 DRIFTING: Weights = ((ONE, 2), (SOME, 3), (ALL, 1), (PD_LEADER, 1), (REGION_LEADER, 2))
 
 OFFSETS_MS = (100, 250, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 60_000, 120_000, 300_000)
-# The TSO follows a PD leader's clock ahead and then stands still until true time has caught up. As long as it does, no
-# lock expires. Five minutes of that would test nothing but patience.
+# The TSO follows a PD leader's clock ahead, however far, and then stands still until true time has caught up: PD never
+# lets it fall back (pd/pkg/tso/tso.go: UpdateTimestamp). As long as it stands, no lock expires. Five minutes of that
+# would test nothing but patience.
 PD_AHEAD_MS = 10_000
 PERIODS_MS = (50, 100, 200, 500, 1_000, 2_000)
 RATES_PPM = (500, 2_000, 5_000, 10_000, 20_000)
@@ -63,8 +65,9 @@ class ClockSkew(LastingFault):
         """Set the clocks."""
         targets = find_targets(plan, scene)
         period = plan.get("period_ms", 0) * MILLISECOND
-        pairs = zip(targets, plan["offsets_ms"], strict=True)
-        return Injection(targets, [Skewed(node, offset * MILLISECOND, period) for node, offset in pairs])
+        able = with_clocks(targets, scene)
+        pairs = [pair for pair in zip(targets, plan["offsets_ms"], strict=True) if pair[0] in able]
+        return Injection(able, [Skewed(node, offset * MILLISECOND, period) for node, offset in pairs])
 
 
 def _draw_offset_ms(stream: Stream, on_pd: bool) -> int:
@@ -93,8 +96,9 @@ class ClockDrift(LastingFault):
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Set the rates."""
         targets = find_targets(plan, scene)
+        able = with_clocks(targets, scene)
         pairs = zip(targets, plan["ppm"], strict=True)
-        return Injection(targets, [Drifting(node, ppm) for node, ppm in pairs])
+        return Injection(able, [Drifting(node, ppm) for node, ppm in pairs if node in able])
 
 
 class ClockStep(LastingFault):
@@ -119,7 +123,7 @@ class ClockStep(LastingFault):
 
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Step the clock and cut the links."""
-        targets = find_targets(plan, scene)
+        targets = with_clocks(find_targets(plan, scene), scene)
         rest = [node for node in scene.world.servers if node not in targets]
         steps = [Stepped(node, -plan["back_ms"] * MILLISECOND) for node in targets]
         return Injection(targets, [*steps, Severed(Cut.between(targets, rest))])

@@ -9,7 +9,7 @@ other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,10 +18,11 @@ from cluster.api import Cut, Degradation, Evidence, Faults
 Resource = tuple[str, ...]
 
 
-class Dead(msgspec.Struct, frozen=True, tag=True):
-    """The node's process does not run."""
+class Dead(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """The node's process does not run: killed, or asked to end (``graceful``)."""
 
     node: str
+    graceful: bool = False
 
     @property
     def resource(self) -> Resource:
@@ -100,7 +101,39 @@ class Degraded(msgspec.Struct, frozen=True, tag=True):
         return ("network",)
 
 
-Effect = Dead | Paused | Skewed | Drifting | Stepped | Severed | Degraded
+class Joined(msgspec.Struct, frozen=True, tag=True):
+    """A store takes part that was not there at the start."""
+
+    node: str
+
+    @property
+    def resource(self) -> Resource:
+        """The store's membership."""
+        return ("membership", self.node)
+
+
+class Shuffling(msgspec.Struct, frozen=True, tag=True):
+    """PD shuffles something all the time (``Faults.shuffle``)."""
+
+    what: str
+
+    @property
+    def resource(self) -> Resource:
+        """The scheduler in PD."""
+        return ("shuffle", self.what)
+
+
+Effect = Dead | Paused | Skewed | Drifting | Stepped | Severed | Degraded | Joined | Shuffling
+
+CLOCKS: Final = ("wall", "rate", "monotonic")  # resources of a node that belong to its process
+
+_CALL_S: Final = 60.0  # the longest that one call on the cluster may take
+_DRAIN_S: Final = 240.0  # until PD has moved every region to a new store, or from one that leaves
+
+
+def budget_s(resource: Resource) -> float:
+    """The longest that settling it may take."""
+    return _DRAIN_S if resource[0] == "membership" else _CALL_S
 
 
 def label(effect: Effect) -> str:
@@ -108,6 +141,8 @@ def label(effect: Effect) -> str:
     word = type(effect).__name__.lower()
     if isinstance(effect, Severed):
         return word
+    if isinstance(effect, Shuffling):
+        return f"{word} {effect.what}"
     return f"{word} {','.join(effect.nodes) if isinstance(effect, Degraded) else effect.node}"
 
 
@@ -118,18 +153,16 @@ async def settle(faults: Faults, resource: Resource, before: Sequence[Effect], a
     for a step of the monotonic clock.
     """
     kind, name = resource[0], resource[-1]
+    if kind in CLOCKS:
+        return await _settle_clock(faults, resource, before, after)
     if kind == "process":
         return await _settle_process(faults, name, before, after)
-    if kind == "wall":
-        last = after[-1] if after else None
-        return await faults.skew(name, last.offset_ns if isinstance(last, Skewed) else 0)
-    if kind == "rate":
-        last = after[-1] if after else None
-        return await faults.drift(name, last.ppm if isinstance(last, Drifting) else 0)
-    if kind == "monotonic":
-        return await faults.step_monotonic(name, _stepped(after) - _stepped(before))
     if kind == "cut":
         return await _settle_cut(faults, before, after)
+    if kind == "membership":
+        return await (faults.add_store(name) if after else faults.remove_store(name))
+    if kind == "shuffle":
+        return await faults.shuffle(name, on=bool(after))
     return await _settle_network(faults, before, after)
 
 
@@ -145,11 +178,25 @@ def _process_state(effects: Sequence[Effect]) -> int:
 async def _settle_process(faults: Faults, node: str, before: Sequence[Effect], after: Sequence[Effect]) -> Evidence:
     have, want = _process_state(before), _process_state(after)
     if want == _DEAD:
-        return await faults.kill(node)
+        # One that is dead already stays so, and one that is frozen would not hear that it is asked to end.
+        ask = have == _RUNNING and all(isinstance(effect, Dead) and effect.graceful for effect in after)
+        return await (faults.stop(node) if ask else faults.kill(node))
     if have == _DEAD:
         started = await faults.start(node)
         return started if want == _RUNNING else await faults.pause(node)
     return await (faults.pause(node) if want == _PAUSED else faults.resume(node))
+
+
+async def _settle_clock(
+    faults: Faults, resource: Resource, before: Sequence[Effect], after: Sequence[Effect]
+) -> Evidence:
+    kind, node = resource
+    last = after[-1] if after else None
+    if kind == "wall":
+        return await faults.skew(node, last.offset_ns if isinstance(last, Skewed) else 0)
+    if kind == "rate":
+        return await faults.drift(node, last.ppm if isinstance(last, Drifting) else 0)
+    return await faults.step_monotonic(node, _stepped(after) - _stepped(before))
 
 
 def _stepped(effects: Sequence[Effect]) -> int:

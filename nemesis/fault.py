@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
@@ -25,6 +25,9 @@ SHORT_MS = (1_000, 1_500, 2_000, 3_000)
 MIDDLE_MS = (4_000, 5_000, 6_000, 7_000)  # transactions outlive their locks, leaders stay
 LONG_MS = (18_000, 21_000, 25_000)  # others are elected
 
+PLAIN_ASPECTS: Final = ("loss", "delay")  # of ``cluster.api.ASPECTS``, those that are modelled
+STRIKE_S: Final = 4.0  # for an instant fault to come about; others are waiting for their turn
+
 
 class World(msgspec.Struct, frozen=True):
     """What a plan may refer to.
@@ -34,12 +37,14 @@ class World(msgspec.Struct, frozen=True):
         stores: names of the TiKV stores.
         keys: how many keys of the workload faults may be aimed at; a plan names them by number.
         boundaries: the numbers of those keys at which regions start already.
+        aspects: of ``cluster.api.ASPECTS``, how the network can be made worse.
     """
 
     pds: tuple[str, ...]
     stores: tuple[str, ...]
     keys: int = 0
     boundaries: tuple[int, ...] = ()
+    aspects: tuple[str, ...] = PLAIN_ASPECTS
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -47,7 +52,12 @@ class World(msgspec.Struct, frozen=True):
         return (*self.pds, *self.stores)
 
     @staticmethod
-    def of(nodes: Sequence[Node], keys: Sequence[bytes], split_keys: Sequence[bytes]) -> World:
+    def of(
+        nodes: Sequence[Node],
+        keys: Sequence[bytes],
+        split_keys: Sequence[bytes],
+        aspects: Sequence[str] = PLAIN_ASPECTS,
+    ) -> World:
         """The world of a cluster's nodes and a workload's keys."""
         starts = frozenset(split_keys)
         return World(
@@ -55,7 +65,16 @@ class World(msgspec.Struct, frozen=True):
             stores=tuple(node.name for node in nodes if node.role == "tikv"),
             keys=len(keys),
             boundaries=tuple(number for number, key in enumerate(keys) if key in starts),
+            aspects=tuple(aspects),
         )
+
+
+class ClientProcesses(Protocol):
+    """The processes that clients live in, where they are not in the harness's own."""
+
+    async def kill(self) -> Evidence:
+        """Kill one of them in the middle of what it does (SIGKILL), and see to it that another takes its place."""
+        ...
 
 
 class Scene(msgspec.Struct):
@@ -68,6 +87,8 @@ class Scene(msgspec.Struct):
         down: nodes whose process a fault holds, each with ``paused`` or ``dead``.
         isolated: stores that a partition in force was aimed at, the newest first.
         boundaries: the numbers of keys at which regions begin; a split that succeeded adds one.
+        clients: the processes of clients; None where there are none.
+        patience: so many times longer than in the simulation everything may take.
     """
 
     faults: Faults
@@ -76,6 +97,8 @@ class Scene(msgspec.Struct):
     down: Mapping[str, str] = {}
     isolated: Sequence[str] = ()
     boundaries: set[int] = set()
+    clients: ClientProcesses | None = None
+    patience: float = 1.0
 
 
 class NotApplicable(Exception):
@@ -94,13 +117,18 @@ class Fault(ABC):
 
     Attributes:
         kind: its name in histories.
-        needs: the methods of ``cluster.api.Faults`` it cannot do without.
+        needs: of ``Cluster.capabilities()`` those it cannot do without.
+        needs_one_of: further ones, of which any will do; those that are missing it does without.
         beyond_assumptions: a sound TiKV need not survive it.
+        recovery_ms: how long afterwards the next disruptive fault begins at the earliest, as it is drawn: a cluster
+            that never gets up again tests nothing. Empty: this fault is not disruptive, most operations go on.
     """
 
     kind: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
+    needs_one_of: ClassVar[tuple[str, ...]] = ()
     beyond_assumptions: ClassVar[bool] = False
+    recovery_ms: ClassVar[tuple[int, ...]] = ()
 
     @abstractmethod
     def draw(self, stream: Stream, world: World) -> Plan:
@@ -110,16 +138,13 @@ class Fault(ABC):
         """How often it can be done in one run; None: as often as one likes."""
         return None
 
+    def script(self, limit_ns: int) -> Sequence[tuple[int, int]]:  # noqa: ARG002
+        """Starts and durations in a main phase of that length, in nanoseconds; empty: they are drawn."""
+        return ()
+
 
 class LastingFault(Fault):
-    """A fault with a start and a stop.
-
-    Attributes:
-        recovery_ms: how long afterwards the next disruptive fault begins at the earliest, as it is drawn: a cluster
-            that never gets up again tests nothing. Empty: this fault is not disruptive, most operations go on.
-    """
-
-    recovery_ms: ClassVar[tuple[int, ...]] = ()
+    """A fault with a start and a stop."""
 
     def draw_duration_ns(self, stream: Stream, plan: Plan) -> int:
         """Draw how long it lasts; called after ``draw``, with the same stream."""
@@ -143,6 +168,18 @@ class LastingFault(Fault):
 
 class InstantFault(Fault):
     """A fault that is over as soon as it is done."""
+
+    def takes_ms(self, world: World) -> int:  # noqa: ARG002
+        """How long the schedule leaves it to itself."""
+        return 0
+
+    def budget_s(self, world: World) -> float:  # noqa: ARG002
+        """How long it may take until it counts as failed; ``Scene.patience`` stretches it."""
+        return STRIKE_S
+
+    def may_leave(self, plan: Plan, scene: Scene) -> list[Effect]:  # noqa: ARG002
+        """What must be undone if it is cut short. It is in the journal as long as the fault is under way."""
+        return []
 
     @abstractmethod
     async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from cluster.api import Evidence, Faults
 from harness.clock import SECOND
-from nemesis.effect import Effect, Paused, Skewed, label, merge_evidence, settle
-
-CALL_S = 60.0  # the longest that one call on the cluster may take
+from nemesis.effect import (
+    CLOCKS,
+    Dead,
+    Effect,
+    Paused,
+    Resource,
+    Skewed,
+    budget_s,
+    label,
+    merge_evidence,
+    settle,
+)
 
 
 class Holding(msgspec.Struct):
@@ -63,6 +73,31 @@ class Ledger:
         self.holdings[holding.id] = holding
         return await _together([(label(effect), self._add(holding, effect)) for effect in effects])
 
+    def expect(self, holding: Holding, effects: Sequence[Effect]) -> None:
+        """Enter ``effects`` that may come into force while something is done; ``undo`` takes them away."""
+        self.holdings[holding.id] = holding
+        holding.effects += effects
+        self._order += [(holding.id, effect) for effect in effects]
+
+    def forget(self, holding: Holding) -> None:
+        """Strike out what was expected and is known not to be in force."""
+        del self.holdings[holding.id]
+        self._order = [entry for entry in self._order if entry[0] != holding.id]
+
+    async def renew_clocks(self, nodes: Sequence[str]) -> Evidence | None:
+        """Put what is in force on the clocks of processes that have just started in force again; None: nothing is.
+
+        A process that starts is back at true time, unless clocks are the host's.
+        """
+        if not self._faults.restart_resets_clocks:
+            return None
+        parts: list[tuple[str, Evidence]] = []
+        for resource in ((clock, node) for node in nodes for clock in CLOCKS):
+            effects = [effect for _, effect in self._order if effect.resource == resource]
+            if effects:
+                parts.append((" ".join(resource), await settle(self._faults, resource, [], effects)))
+        return merge_evidence(parts) if parts else None
+
     async def undo(self, holding: Holding) -> Evidence:
         """Take all effects of ``holding`` away. What fails stays in the ledger.
 
@@ -98,17 +133,42 @@ class Ledger:
 
     async def _settle(self, effect: Effect, before: list[Effect], after: list[Effect]) -> Evidence:
         strobe = self._strobes.pop(effect.node, None) if isinstance(effect, Skewed) else None
-        async with asyncio.timeout(CALL_S):
+        async with asyncio.timeout(budget_s(effect.resource)):
             flips = await strobe.end() if strobe else None
             self._measuring += 1
             try:
-                evidence = await settle(self._faults, effect.resource, before, after)
+                evidence = await self._bring(effect.resource, before, after)
             finally:
                 self._measuring -= 1
         last = after[-1] if after else None
         if isinstance(last, Skewed) and last.period_ns:
-            self._strobes[last.node] = _Strobe(self._faults, last, lambda: self._measuring > 0)
+            self._strobes[last.node] = _Strobe(self._faults, last, lambda node=last.node: self._must_rest(node))
         return evidence if flips is None else Evidence(evidence.verified, {**evidence.measured, "flips": flips})
+
+    async def _bring(self, resource: Resource, before: list[Effect], after: list[Effect]) -> Evidence:
+        """Settle, and mind that clocks may belong to processes, which come and go."""
+        kind, node = resource[0], resource[-1]
+        if not self._faults.restart_resets_clocks:
+            return await settle(self._faults, resource, before, after)
+        if kind in CLOCKS and self.down().get(node) == "dead":
+            return Evidence(verified=len(after) < len(before), measured={"state": "dead"})  # its next start decides
+        if kind != "process" or not _is_dead(before) or _is_dead(after):
+            return await settle(self._faults, resource, before, after)
+        started = await settle(self._faults, resource, before, [])
+        parts = [("started", started)]
+        if renewed := await self.renew_clocks([node]):
+            parts.append(("clocks", renewed))
+        if after:
+            parts.append(("paused", await settle(self._faults, resource, [], after)))
+        return merge_evidence(parts)
+
+    def _must_rest(self, node: str) -> bool:
+        """Whether a strobe may not touch the clock now: something is being measured, or there is no such process."""
+        return self._measuring > 0 or (self._faults.restart_resets_clocks and node in self.down())
+
+
+def _is_dead(effects: Sequence[Effect]) -> bool:
+    return any(isinstance(effect, Dead) for effect in effects)
 
 
 async def _together(parts: Sequence[tuple[str, Coroutine[Any, Any, Evidence]]]) -> Evidence:
@@ -137,8 +197,9 @@ class _Strobe:
         effect = self._effect
         while not await self._ended_within(effect.period_ns):
             if not self._must_wait():
-                await self._faults.skew(effect.node, effect.offset_ns if self._flips % 2 else 0)
-                self._flips += 1
+                with suppress(Exception):  # a process that has just ended, say: the next flip may find it again
+                    await self._faults.skew(effect.node, effect.offset_ns if self._flips % 2 else 0)
+                    self._flips += 1
 
     async def _ended_within(self, period_ns: int) -> bool:
         try:

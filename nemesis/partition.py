@@ -38,6 +38,8 @@ class Partition(LastingFault):
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw a shape and the nodes on one side of it."""
         shape = draw_weighted(stream, SHAPES)
+        if not _fits(shape, world):
+            shape = "alone"
         if shape == "alone":
             return {"shape": shape, **draw_targets(stream, world, ALONE)}
         if shape == "from-stores":
@@ -62,6 +64,13 @@ class Partition(LastingFault):
         """Cut the links."""
         targets = find_targets(plan, scene)
         return Injection(targets, [Severed(cut_of(plan, targets, scene.world))])
+
+
+def _fits(shape: str, world: World) -> bool:
+    """Whether this shape cuts any link: of few servers it may not."""
+    if shape == "from-stores":
+        return len(world.stores) > 1
+    return len(world.servers) >= {"ring": 4, "bridge": 3}.get(shape, 2)
 
 
 def _draw_side(stream: Stream, world: World, shape: str) -> list[str]:

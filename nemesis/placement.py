@@ -1,4 +1,4 @@
-"""What an operator or PD's schedulers do: leaders that move, regions that split."""
+"""What an operator or PD's schedulers do: leaders and replicas that move, regions that split and merge."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import ClassVar, Final
 
 from cluster.api import Evidence
 from harness.rng import Stream
-from nemesis.fault import InstantFault, NotApplicable, Plan, Scene, World
+from nemesis.effect import Shuffling
+from nemesis.fault import Injection, InstantFault, LastingFault, NotApplicable, Plan, Scene, World
 
 ATTEMPT_S: Final = 1.0
+MOVE_S: Final = 4.0  # where data moves
 ATTEMPTS: Final = 3  # the nemesis has other things to do
+SHUFFLED = ("leader", "region", "hot-region")
 
 
 class PdTransfer(InstantFault):
@@ -32,11 +35,8 @@ class PdTransfer(InstantFault):
         return [leader], await scene.faults.transfer_pd_leader()
 
 
-class LeaderTransfer(InstantFault):
-    """The leadership of a region moves to another of its stores."""
-
-    kind: ClassVar[str] = "leader-transfer"
-    needs: ClassVar[tuple[str, ...]] = ("transfer_region_leader",)
+class _OfARegion(InstantFault):
+    """Something is done to the region of a key."""
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw the key whose region it is."""
@@ -46,10 +46,65 @@ class LeaderTransfer(InstantFault):
         """None without keys."""
         return None if world.keys else 0
 
+
+class LeaderTransfer(_OfARegion):
+    """The leadership of a region moves to another of its stores."""
+
+    kind: ClassVar[str] = "leader-transfer"
+    needs: ClassVar[tuple[str, ...]] = ("transfer_region_leader",)
+
     async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
         """Ask for it; if it does not come about, ask for another region's."""
-        keys = [*scene.keys[plan["key"] :], *scene.keys[: plan["key"]]]
-        return await _first_that_moves(scene, keys, scene.faults.transfer_region_leader)
+        return await _first_that_moves(scene, _keys_from(plan, scene), scene.faults.transfer_region_leader)
+
+
+class RegionTransfer(_OfARegion):
+    """A replica of a region moves to a store that had none."""
+
+    kind: ClassVar[str] = "region-transfer"
+    needs: ClassVar[tuple[str, ...]] = ("transfer_region",)
+
+    def budget_s(self, world: World) -> float:  # noqa: ARG002
+        """Replicas are copied."""
+        return ATTEMPTS * MOVE_S
+
+    async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
+        """Ask for it; if it does not come about, ask for another region's."""
+        return await _first_that_moves(scene, _keys_from(plan, scene), scene.faults.transfer_region, MOVE_S)
+
+
+class Merge(_OfARegion):
+    """Two neighbouring regions become one."""
+
+    kind: ClassVar[str] = "merge"
+    needs: ClassVar[tuple[str, ...]] = ("merge_region",)
+
+    def budget_s(self, world: World) -> float:  # noqa: ARG002
+        """PD first brings the replicas of both to the same stores."""
+        return ATTEMPTS * MOVE_S
+
+    async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
+        """Ask for it; if it does not come about, ask for another region's."""
+        return await _first_that_moves(scene, _keys_from(plan, scene), scene.faults.merge_region, MOVE_S)
+
+
+class Shuffle(LastingFault):
+    """PD moves leaders, replicas or busy regions about all the time."""
+
+    kind: ClassVar[str] = "shuffle"
+    needs: ClassVar[tuple[str, ...]] = ("shuffle",)
+
+    def draw(self, stream: Stream, world: World) -> Plan:  # noqa: ARG002
+        """Draw what is moved."""
+        return {"what": stream.choice(SHUFFLED)}
+
+    def durations(self, plan: Plan) -> tuple[int, int, int]:  # noqa: ARG002
+        """PD's schedulers take their time."""
+        return (0, 30, 70)
+
+    def inject(self, plan: Plan, scene: Scene) -> Injection:  # noqa: ARG002
+        """Let it begin."""
+        return Injection([], [Shuffling(plan["what"])])
 
 
 class Split(InstantFault):
@@ -83,23 +138,29 @@ class Split(InstantFault):
         return await _first_that_moves(scene, list(left), split)
 
 
+def _keys_from(plan: Plan, scene: Scene) -> list[bytes]:
+    """All keys, from the one that was drawn."""
+    return [*scene.keys[plan["key"] :], *scene.keys[: plan["key"]]]
+
+
 async def _first_that_moves(
-    scene: Scene, keys: Sequence[bytes], act: Callable[[bytes], Awaitable[Evidence]]
+    scene: Scene, keys: Sequence[bytes], act: Callable[[bytes], Awaitable[Evidence]], attempt_s: float = ATTEMPT_S
 ) -> tuple[list[str], Evidence]:
     """Do it to the region of the first of these keys where it comes about; each leader is asked once.
 
     A leader may be cut off from its peers, or about to be deposed: the next one may not.
     """
     tried: dict[str, Evidence] = {}
+    limit = attempt_s * scene.patience
     for key in keys:
         leader = scene.faults.region_leader(key)
         if leader is None or leader in tried:
             continue
         try:
-            async with asyncio.timeout(ATTEMPT_S):
+            async with asyncio.timeout(limit):
                 tried[leader] = await act(key)
         except TimeoutError:
-            tried[leader] = Evidence(verified=False, measured={"leader": leader, "timeout_s": ATTEMPT_S})
+            tried[leader] = Evidence(verified=False, measured={"leader": leader, "timeout_s": limit})
         if tried[leader].verified or len(tried) == ATTEMPTS:
             return [leader], tried[leader]
     if not tried:

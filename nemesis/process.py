@@ -1,4 +1,4 @@
-"""Processes: killed and started again from their disks, or frozen for a while."""
+"""Processes: killed or asked to end, and started again from their disks, or frozen for a while."""
 
 from __future__ import annotations
 
@@ -46,6 +46,27 @@ class Kill(LastingFault):
         dead = [node for node, state in scene.down.items() if state == "dead"]
         targets = spare(find_targets(plan, scene), dead, scene.world)
         return Injection(targets, [Dead(node) for node in targets])
+
+
+class Stop(LastingFault):
+    """Processes are asked to end, as at an upgrade or when a machine shuts down; at the stop they start again."""
+
+    kind: ClassVar[str] = "stop"
+    needs: ClassVar[tuple[str, ...]] = ("stop",)
+    recovery_ms: ClassVar[tuple[int, ...]] = Kill.recovery_ms
+
+    def draw(self, stream: Stream, world: World) -> Plan:
+        """Draw whom."""
+        return draw_targets(stream, world, KILLED)
+
+    def durations(self, plan: Plan) -> tuple[int, int, int]:
+        """Mostly they are wanted back soon."""
+        return (60, 25, 15) if plan["on"] in _SINGLE else (70, 30, 0)
+
+    def inject(self, plan: Plan, scene: Scene) -> Injection:
+        """Ask those that run: one that is frozen would not hear it."""
+        targets = spare(find_targets(plan, scene), list(scene.down), scene.world)
+        return Injection(targets, [Dead(node, graceful=True) for node in targets])
 
 
 class Pause(LastingFault):

@@ -15,7 +15,7 @@ from harness.clock import MILLISECOND, SECOND
 from harness.op import INFO, NEMESIS, Op
 from harness.rng import Stream, Streams
 from nemesis.clocks import ClockSkew
-from nemesis.fault import LastingFault, Plan, World
+from nemesis.fault import Fault, InstantFault, LastingFault, Plan, World
 from nemesis.partition import Partition
 from nemesis.registry import FAULTS
 from nemesis.targets import REGION_LEADER, words
@@ -111,13 +111,17 @@ def draw_schedule(kinds: Sequence[str], world: World, streams: Streams, *, inter
     Lasting faults of different kinds may overlap, those of one kind do not. Disruptive ones, after which leaders may
     have to be elected, lie as far apart as a round allows, and most of them are given time to recover from. Some
     partitions flap. Most that cut a region's leader off get a clock fault beside them, if both kinds are asked for:
-    that pair is what leases must survive, and would seldom meet by chance.
+    that pair is what leases must survive, and would seldom meet by chance. A kind with a script keeps to it.
     """
-    if not kinds:
-        return Schedule(())
+    scripts = {kind: FAULTS[kind].script(limit_ns) for kind in kinds}
+    drawn = [kind for kind in kinds if not scripts[kind]]
+    drawing = _Drawing(drawn, world, streams, limit_ns)
+    for kind, times in scripts.items():
+        drawing.follow(kind, times)
+    if not drawn:
+        return drawing.schedule()
     # The slot after the last of the first round still begins before the limit.
-    interval_ns = max(MILLISECOND, min(interval_ns, limit_ns // (len(kinds) + 1)))
-    drawing = _Drawing(kinds, world, streams, limit_ns)
+    interval_ns = max(MILLISECOND, min(interval_ns, limit_ns // (len(drawn) + 1)))
     slot = 0
     while True:
         jitter = streams("nemesis", "slot", slot).below(interval_ns)
@@ -141,6 +145,11 @@ class _Drawing:
         self._drawn = dict.fromkeys(kinds, 0)
         self._free_from = dict.fromkeys(kinds, 0)
         self._calm_from = 0  # when the cluster has recovered from the last disruptive fault
+
+    def follow(self, kind: str, times: Sequence[tuple[int, int]]) -> None:
+        """Put a fault of this kind at each of these starts, for its duration, whatever else is going on."""
+        for number, (start, duration) in enumerate(times):
+            self._append(kind, start, duration, FAULTS[kind].draw(self._streams("fault", kind, number), self._world))
 
     def schedule(self) -> Schedule:
         """What was drawn."""
@@ -175,12 +184,18 @@ class _Drawing:
     def _is_ready(self, kind: str, start: int) -> bool:
         if self._free_from[kind] > start:
             return False
-        # What was asked for comes at least once, whatever else is going on then.
-        return not self._drawn[kind] or not _is_disruptive(kind) or self._calm_from <= start
+        if not _is_disruptive(kind) or self._calm_from <= start:
+            return True
+        # What was asked for comes at least once, whatever else is going on then; what takes long waits at first.
+        return not self._drawn[kind] and not (self._takes_ns(kind) and start < self._limit // 2)
 
     def _is_exhausted(self, kind: str) -> bool:
         most = FAULTS[kind].most(self._world)
         return most is not None and self._drawn[kind] >= most
+
+    def _takes_ns(self, kind: str) -> int:
+        fault = FAULTS[kind]
+        return fault.takes_ms(self._world) * MILLISECOND if isinstance(fault, InstantFault) else 0
 
     def _add(self, kind: str, start: int) -> None:
         fault = FAULTS[kind]
@@ -195,13 +210,13 @@ class _Drawing:
             # No fault takes up more than a third of the run.
             drawn = min(fault.draw_duration_ns(stream, plan), max(SHORTEST_NS, self._limit // 3))
             duration = min(drawn, self._limit - MARGIN_NS - start)
-        stop = self._append(kind, start, duration, plan).stop
+        stop = self._append(kind, start, duration, plan).stop + self._takes_ns(kind)
         if isinstance(fault, Partition):
             stop = self._follow(fault, self._faults[-1], number)
-        if isinstance(fault, LastingFault):
+        if isinstance(fault, LastingFault) or fault.recovery_ms:
             self._let_recover(fault, stop, self._streams("fault", kind, number, "recovery"))
 
-    def _let_recover(self, fault: LastingFault, stop: int, stream: Stream) -> None:
+    def _let_recover(self, fault: Fault, stop: int, stream: Stream) -> None:
         self._free_from[fault.kind] = stop + REST_NS
         if fault.recovery_ms:
             recovered = stop + stream.choice(fault.recovery_ms) * MILLISECOND
@@ -236,5 +251,4 @@ class _Drawing:
 
 
 def _is_disruptive(kind: str) -> bool:
-    fault = FAULTS[kind]
-    return isinstance(fault, LastingFault) and bool(fault.recovery_ms)
+    return bool(FAULTS[kind].recovery_ms)

@@ -54,7 +54,8 @@ def _draw_nodes(stream: Stream, world: World, on: str) -> list[str]:
         return sorted(stream.sample(world.servers, stream.between(2, len(world.servers))))
     if on in {MINORITY, MAJORITY}:
         stores = len(world.stores)
-        return sorted(stream.sample(world.stores, (stores - 1) // 2 if on == MINORITY else stores // 2 + 1))
+        count = max(1, (stores - 1) // 2) if on == MINORITY else stores // 2 + 1
+        return sorted(stream.sample(world.stores, count))
     single = {ONE: world.servers, PD_LEADER: world.pds}
     return [stream.choice(single.get(on, world.stores))]
 
@@ -69,6 +70,20 @@ def find_targets(plan: Plan, scene: Scene) -> list[str]:
     elif plan["on"] in {REGION_LEADER, ISOLATED}:
         leader = scene.faults.region_leader(scene.keys[plan["key"]])
     return [leader] if leader is not None else list(plan["nodes"])
+
+
+def with_clocks(targets: Sequence[str], scene: Scene) -> list[str]:
+    """Those whose clocks can be set now; where clocks belong to processes, these must run.
+
+    Raises:
+        NotApplicable: none can.
+    """
+    if not scene.faults.restart_resets_clocks:
+        return list(targets)
+    able = [node for node in targets if node not in scene.down]
+    if not able:
+        raise NotApplicable("the process whose clock it is is down already")
+    return able
 
 
 def spare(targets: Sequence[str], unfit: Sequence[str], world: World) -> list[str]:

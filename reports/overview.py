@@ -15,7 +15,7 @@ from harness.op import HEAL_ALL, Op
 
 Ints = npt.NDArray[np.int64]
 
-BEYOND = frozenset({"clock-step"})  # more than the system promises to survive
+BEYOND = frozenset({"clock-step", "stale-lease"})  # more than the system promises to survive
 
 
 class Fault(msgspec.Struct):

@@ -172,7 +172,7 @@ def test_every_option_of_run_has_a_row_with_its_default(option):
         said = parse_duration(default, name) if name in {"time-limit", "nemesis-interval"} else default
         assert str(said).removesuffix(".0") == str(DEFAULTS[name])
     else:
-        assert default in {"", "none", "drawn", "one for small machines", "all` on `sim`, else `none"}
+        assert default in {"", "none", "drawn", "one for small machines", "all`; on `pd://` `none"}
 
 
 def test_the_options_of_the_other_commands_are_named():

@@ -36,6 +36,7 @@ class SimFaults(Refusal):
     """Implements ``cluster.api.Faults``. Targets that move are the business of ``leaders``."""
 
     reason: ClassVar[str] = "the simulation does not model it"
+    restart_resets_clocks = False
 
     def __init__(
         self, loop: VirtualLoop, network: Network, nodes: Sequence[SimNode], probes: Probes, leaders: Leaders

@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.sim.faults import MODELLED
 from harness.clock import SECOND
 from harness.op import HEAL_ALL, INFO, NEMESIS, Op
 from harness.rng import Streams
+from nemesis.effect import Drifting
 from nemesis.fault import LastingFault, World
 from nemesis.registry import FAULTS
 from nemesis.schedule import draw_schedule
 
 LASTING = [kind for kind, fault in FAULTS.items() if isinstance(fault, LastingFault)]
+SIMULATED = [kind for kind in LASTING if set(FAULTS[kind].needs) <= set(MODELLED)]
 PDS = ("pd1", "pd2", "pd3")
 STORES = ("kv1", "kv2", "kv3", "kv4", "kv5")
 WORLD = World(PDS, STORES, 8, (2, 4, 6))
@@ -25,8 +28,8 @@ def op(f: str, value: dict) -> Op:
     return Op(-1, 0, NEMESIS, INFO, f, value)
 
 
-def faults_of(seed: int, count: int = 12):
-    schedule = draw_schedule(LASTING, WORLD, Streams(seed), interval_ns=SECOND, limit_ns=(count + 1) * SECOND)
+def faults_of(seed: int, kinds: list[str] = SIMULATED, count: int = 12):
+    schedule = draw_schedule(kinds, WORLD, Streams(seed), interval_ns=SECOND, limit_ns=(count + 1) * SECOND)
     return schedule.faults[:count]
 
 
@@ -58,6 +61,40 @@ def test_any_interleaving_ends_healed(make_bare, seed, data):
         assert client.in_force() == []
 
     bare.run(main())
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32), st.data())
+def test_any_interleaving_ends_healed_where_clocks_belong_to_processes(make_mortal, seed, data):
+    """And where every kind there is can be had. Of a frozen process no clock can be set: that is tried again."""
+    bare = make_mortal()
+    client = bare.nemesis()
+    faults = faults_of(seed, LASTING, 16)
+    order = data.draw(st.permutations([(fault, verb) for fault in faults for verb in ("start", "stop")]))
+
+    async def main():
+        for fault, verb in order:
+            value = {"id": fault.id, **fault.plan} if verb == "start" else {"id": fault.id}
+            done = await client.invoke(op(f"{verb}-{fault.kind}", value))
+            assert done.value["evidence"]["verified"] or "error" in done.value
+            for holding in client.in_force():
+                check_clocks(bare, client, holding)
+            await bare.loop.sleep_until(bare.loop.now() + SECOND // 3)
+        done = await client.invoke(op(HEAL_ALL, {}))
+        assert done.error is None
+        assert [line for line in bare.abnormal() if "off by" not in line] == []
+        assert client.in_force() == []
+
+    bare.run(main())
+
+
+def check_clocks(bare, client, holding):
+    """A rate that the ledger holds to be in force is in force on every process that runs."""
+    in_force = [effect for other in client.in_force() for effect in other.effects]
+    for effect in holding.effects:
+        if isinstance(effect, Drifting) and bare.state(effect.node) == "running":
+            asked = [other.ppm for other in in_force if isinstance(other, Drifting) and other.node == effect.node]
+            assert bare.servers[effect.node].clocks.ppm in asked
 
 
 @settings(deadline=None, max_examples=80)
@@ -261,3 +298,80 @@ def test_the_step_of_a_monotonic_clock_is_taken_back(bare):
         assert bare.abnormal() == []
 
     bare.run(main())
+
+
+# Clocks that belong to processes.
+
+
+def test_a_process_that_starts_again_gets_the_clocks_that_are_in_force(mortal):
+    client = mortal.nemesis()
+    node = mortal.servers["kv1"]
+    one = {"on": "one", "nodes": ["kv1"]}
+
+    async def main():
+        await client.invoke(op("start-clock-skew", {"id": 1, **one, "offsets_ms": [-7_000]}))
+        await client.invoke(op("start-clock-step", {"id": 2, **one, "back_ms": 20_000}))
+        await client.invoke(op("start-kill", {"id": 3, **one}))
+        done = await client.invoke(op("stop-kill", {"id": 3}))
+        clocks = done.value["evidence"]["measured"]["clocks"]
+        assert clocks["wall kv1"]["offset_ns"] == -7 * SECOND
+        assert clocks["monotonic kv1"]["stepped_ns"] == -20 * SECOND
+        assert node.clocks.wall_offset(mortal.loop.now()) == -7 * SECOND
+        assert node.monotonic() == mortal.loop.now() - 20 * SECOND
+        assert (await client.heal_all()).failures == []
+        assert node.monotonic() == mortal.loop.now()
+        assert mortal.abnormal() == []
+
+    mortal.run(main())
+
+
+def test_the_clock_of_a_dead_process_is_right_as_soon_as_it_starts(mortal):
+    """The skew was over while it was dead: nobody could set the clock, and nobody has to."""
+    client = mortal.nemesis()
+    one = {"on": "one", "nodes": ["kv1"]}
+
+    async def main():
+        await client.invoke(op("start-clock-skew", {"id": 1, **one, "offsets_ms": [-7_000], "period_ms": 100}))
+        await client.invoke(op("start-kill", {"id": 2, **one}))
+        await asyncio.sleep(1)
+        done = await client.invoke(op("stop-clock-skew", {"id": 1}))
+        assert done.error is None
+        await client.invoke(op("stop-kill", {"id": 2}))
+        assert mortal.abnormal() == []
+
+    mortal.run(main())
+
+
+def test_a_strobe_goes_on_after_a_restart(mortal):
+    client = mortal.nemesis()
+    seen: set[int] = set()
+    one = {"on": "one", "nodes": ["kv1"]}
+
+    async def main():
+        await client.invoke(op("start-clock-skew", {"id": 1, **one, "offsets_ms": [5_000], "period_ms": 200}))
+        await client.invoke(op("start-kill", {"id": 2, **one}))
+        await asyncio.sleep(2)
+        await client.invoke(op("stop-kill", {"id": 2}))
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            seen.add(mortal.servers["kv1"].clocks.wall_offset(mortal.loop.now()))
+        await client.close()
+        assert mortal.abnormal() == []
+
+    mortal.run(main())
+    assert seen == {0, 5 * SECOND}
+
+
+def test_no_clock_is_set_of_a_process_that_is_down(mortal):
+    client = mortal.nemesis()
+
+    async def main():
+        await client.invoke(op("start-pause", {"id": 1, "on": "one", "nodes": ["kv1"]}))
+        skew = {"on": "some", "nodes": ["kv1", "kv2"], "offsets_ms": [1_000, 2_000]}
+        done = await client.invoke(op("start-clock-skew", {"id": 2, **skew}))
+        assert done.value["targets"] == ["kv2"]
+        assert done.value["evidence"]["verified"]
+        done = await client.invoke(op("start-clock-drift", {"id": 3, "on": "one", "nodes": ["kv1"], "ppm": [500]}))
+        assert done.error == "the process whose clock it is is down already"
+
+    mortal.run(main())
