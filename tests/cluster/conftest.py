@@ -86,7 +86,7 @@ class StandIn:
         pd = [str(binaries / "pd-server"), "--name=pd1", "--data-dir=pd1", "--config=pd.toml", "--log-file=pd1.log"]
         self.pd = Server("pd1", [*pd, f"--client-urls={client}", f"--peer-urls={peer}"], folder)
         self.stores = [
-            Server(name, [*_store(binaries, name), f"--addr=127.0.0.1:{port}", f"--pd={self.pd_address}"], folder)
+            Server(name, [*_store(binaries, name, self.pd_address), f"--addr=127.0.0.1:{port}"], folder)
             for name, port in ((f"kv{k}", port) for k, port in enumerate(ports[2:], 1))
         ]
 
@@ -171,9 +171,10 @@ def _outcome(url: str, work: Callable[[ExternalCluster], Coroutine[Any, Any, Any
         return None, traceback.format_exc()
 
 
-def _store(binaries: Path, name: str) -> list[str]:
-    program = str(binaries / "standin-store")
-    return [program, f"--data-dir={name}", f"--log-file={name}.log", "--raft-tick=200ms", "--log-level=warn"]
+def _store(binaries: Path, name: str, pd: str) -> list[str]:
+    program = str(binaries / "tikv-server")
+    logs = [f"--log-file={name}.log", "--log-level=warn"]
+    return [program, f"--data-dir={name}", f"--pd-endpoints={pd}", "--raft-tick=200ms", *logs]
 
 
 def _free_ports(count: int) -> list[int]:

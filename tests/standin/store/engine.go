@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 
@@ -66,8 +65,12 @@ func join(
 	settings.Server.PDAddr = opts.pd
 	settings.Engine.DBPath = opts.dataDir
 
-	splitter := &splitter{Client: client}
-	inner := raftstore.NewRaftInnerServer(&settings, engines, raftSettings(opts, snapDir))
+	splitter := &splitter{Client: client, statusAddr: opts.advertiseStatus}
+	raft, err := raftSettings(opts, snapDir)
+	if err != nil {
+		return nil, err
+	}
+	inner := raftstore.NewRaftInnerServer(&settings, engines, raft)
 	inner.Setup(splitter)
 	router := inner.GetRaftstoreRouter()
 	splitter.router = router
@@ -81,21 +84,6 @@ func join(
 	}
 	data.StartDeadlockDetection(true)
 	return tikv.NewServer(regions, data, inner), nil
-}
-
-// raftSettings are TiKV's proportions (election 10 ticks, lease 9) on the tick asked for, and logs that only grow.
-func raftSettings(opts options, snapDir string) *raftstore.Config {
-	settings := raftstore.NewDefaultConfig()
-	settings.Addr = opts.advertise
-	settings.SnapPath = snapDir
-	settings.RaftBaseTickInterval = opts.tick
-	settings.RaftStoreMaxLeaderLease = 9 * opts.tick
-	settings.PdHeartbeatTickInterval = 10 * opts.tick
-	settings.PdStoreHeartbeatTickInterval = 10 * opts.tick
-	settings.RaftLogGcThreshold = math.MaxUint64 / 2
-	settings.RaftLogGcCountLimit = math.MaxUint64 / 2
-	settings.RaftLogGcSizeLimit = math.MaxUint64 / 2
-	return settings
 }
 
 func openKV(dir string, safePoint *tikv.SafePoint) (*badger.DB, error) {

@@ -3,6 +3,8 @@ module quorumquake.invalid/standin/store
 go 1.24
 
 require (
+	github.com/prometheus/client_golang v1.5.1
+	github.com/BurntSushi/toml v0.3.1
 	github.com/ngaut/unistore v0.0.0-20210304095907-0ebafaf44efb
 	github.com/pingcap/badger v1.5.1-0.20200908111422-2e78ee155d19
 	github.com/pingcap/kvproto v0.0.0-20210223121704-3cd2fc5fad22
@@ -12,7 +14,6 @@ require (
 )
 
 require (
-	github.com/BurntSushi/toml v0.3.1 // indirect
 	github.com/StackExchange/wmi v0.0.0-20190523213315-cbe66965904d // indirect
 	github.com/VividCortex/ewma v1.1.1 // indirect
 	github.com/aws/aws-sdk-go v1.35.3 // indirect
@@ -63,7 +64,6 @@ require (
 	github.com/pingcap/tidb-tools v4.0.9-0.20201127090955-2707c97b3853+incompatible // indirect
 	github.com/pingcap/tipb v0.0.0-20201209065231-aa39b1b86217 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
-	github.com/prometheus/client_golang v1.5.1 // indirect
 	github.com/prometheus/client_model v0.2.0 // indirect
 	github.com/prometheus/common v0.9.1 // indirect
 	github.com/prometheus/procfs v0.0.8 // indirect

@@ -12,8 +12,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -28,45 +26,28 @@ import (
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
 	"github.com/pingcap/log"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 )
 
+const version = "0.0.0-standin"
+
 const notice = "stand-in store: not TiKV, exercises the harness only and says nothing about TiKV"
 
-type options struct {
-	addr      string
-	advertise string
-	pd        string
-	dataDir   string
-	logFile   string
-	logLevel  string
-	tick      time.Duration
-}
-
 func main() {
-	var opts options
-	flag.StringVar(&opts.addr, "addr", "127.0.0.1:20160", "address to listen on, HOST:PORT")
-	flag.StringVar(&opts.advertise, "advertise-addr", "", "address told to PD; the address listened on by default")
-	flag.StringVar(&opts.pd, "pd", "127.0.0.1:2379", "PD's addresses, HOST:PORT,HOST:PORT")
-	flag.StringVar(&opts.dataDir, "data-dir", "", "directory of the data, made if it is not there")
-	flag.StringVar(&opts.logFile, "log-file", "", "file of the log; standard error by default")
-	flag.StringVar(&opts.logLevel, "log-level", "info", "debug, info, warn or error")
-	flag.DurationVar(&opts.tick, "raft-tick", time.Second, "base tick of Raft; elections take 10 to 20 of them")
-	flag.Parse()
-	if opts.advertise == "" {
-		opts.advertise = opts.addr
+	opts, err := readOptions()
+	if err == nil {
+		err = serve(opts)
 	}
-	if err := serve(opts); err != nil {
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s\n%v\n", notice, err)
 		os.Exit(1)
 	}
 }
 
 func serve(opts options) error {
-	if opts.dataDir == "" {
-		return errors.New("--data-dir is missing")
-	}
 	if err := startLog(opts); err != nil {
 		return err
 	}
@@ -76,11 +57,12 @@ func serve(opts options) error {
 	if err != nil {
 		return err
 	}
-	client, err := pd.NewClient(strings.Split(opts.pd, ","), "standin")
-	if err != nil {
-		return err
+	if opts.statusAddr != "" {
+		if err := serveStatus(opts.statusAddr); err != nil {
+			return err
+		}
 	}
-	inner, err := openStore(opts, client)
+	inner, err := openStore(opts, connect(opts.pd))
 	if err != nil {
 		return err
 	}
@@ -92,6 +74,17 @@ func serve(opts options) error {
 	deadlock.RegisterDeadlockServer(server, inner)
 	stopOnSignal(server)
 	return server.Serve(listener)
+}
+
+// connect waits for PD as long as it takes, as TiKV does.
+func connect(addresses string) pd.Client {
+	for {
+		client, err := pd.NewClient(strings.Split(addresses, ","), "standin")
+		if err == nil {
+			return client
+		}
+		log.Warn("PD does not answer", zap.String("addresses", addresses), zap.Error(err))
+	}
 }
 
 // store corrects the answers that a current client would misread.
@@ -108,11 +101,17 @@ func (s store) KvGet(ctx context.Context, req *kvrpcpb.GetRequest) (*kvrpcpb.Get
 	return resp, err
 }
 
+// startLog writes TiKV's form of lines: [2026/11/23 11:42:12.123 +00:00] [INFO] ...
 func startLog(opts options) error {
-	logger, properties, err := log.InitLogger(&log.Config{
-		Level: opts.logLevel,
-		File:  log.FileLogConfig{Filename: opts.logFile},
-	})
+	settings := &log.Config{Level: opts.logLevel, File: log.FileLogConfig{Filename: opts.logFile}}
+	var logger *zap.Logger
+	var properties *log.ZapProperties
+	var err error
+	if opts.logFile == "" {
+		logger, properties, err = log.InitLoggerWithWriteSyncer(settings, zapcore.Lock(os.Stderr))
+	} else {
+		logger, properties, err = log.InitLogger(settings)
+	}
 	if err != nil {
 		return err
 	}

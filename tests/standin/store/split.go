@@ -1,21 +1,32 @@
 package main
 
 import (
+	"context"
+
 	"github.com/ngaut/unistore/pd"
 	"github.com/ngaut/unistore/tikv/raftstore"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
 	"github.com/pingcap/log"
 	"go.uber.org/zap"
 )
 
-// splitter is a PD client that carries out PD's requests to split a region at given keys, and passes on all others.
+// splitter is a PD client that carries out PD's requests to split a region at given keys, and passes on all others. It
+// also tells PD the status address, which the library underneath does not know.
 //
 // The library underneath would halve the region instead; PD wants the bounds of its keyspaces ('r' and 'x' followed by
 // 0 0 0 and by 0 0 1) and would ask for ever.
 type splitter struct {
 	pd.Client
-	router *raftstore.RaftstoreRouter
+	router     *raftstore.RaftstoreRouter
+	statusAddr string
+}
+
+// PutStore registers the store.
+func (s *splitter) PutStore(ctx context.Context, store *metapb.Store) error {
+	store.StatusAddress = s.statusAddr
+	return s.Client.PutStore(ctx, store)
 }
 
 // SetRegionHeartbeatResponseHandler puts this splitter in front of the handler.
