@@ -1,0 +1,25 @@
+"""Fixtures for what is done to processes of this machine."""
+
+import os
+
+import pytest
+
+from cluster.docker.clocks import ProcessClocks
+from tests.cluster.docker.clock_child import Child
+
+
+@pytest.fixture(scope="session")
+def _clocks_work():
+    """Skips where the clocks of a process cannot be changed; in CI that is a failure."""
+    capability = ProcessClocks().capability()
+    if not capability.available:
+        say = pytest.fail if os.environ.get("CI") else pytest.skip
+        say(f"{capability.reason}: run the tests as root, on Linux on x86-64")
+
+
+@pytest.fixture
+def child(_clocks_work):
+    """A process with true clocks that says what they show."""
+    started = Child()
+    yield started
+    started.end()
