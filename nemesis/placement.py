@@ -12,7 +12,8 @@ from nemesis.effect import Shuffling
 from nemesis.fault import Injection, InstantFault, LastingFault, NotApplicable, Plan, Scene, World
 
 ATTEMPT_S: Final = 1.0
-MOVE_S: Final = 4.0  # where data moves
+MOVE_S: Final = 2.5  # where data moves
+REPLICAS: Final = 3  # of a region, unless PD was told otherwise
 ATTEMPTS: Final = 3  # the nemesis has other things to do
 SHUFFLED = ("leader", "region", "hot-region")
 
@@ -63,6 +64,10 @@ class RegionTransfer(_OfARegion):
 
     kind: ClassVar[str] = "region-transfer"
     needs: ClassVar[tuple[str, ...]] = ("transfer_region",)
+
+    def most(self, world: World) -> int | None:
+        """None where every store has a replica of everything."""
+        return super().most(world) if len(world.stores) > REPLICAS else 0
 
     def budget_s(self, world: World) -> float:  # noqa: ARG002
         """Replicas are copied."""

@@ -19,6 +19,8 @@ from nemesis.schedule import SHORTEST_NS, PlannedFault, Schedule
 RETRY_NS: Final = 2 * SECOND
 TRIES: Final = 6
 TRIES_OF_THE_UNSEEN: Final = 30  # of a kind that has not been verified in this run
+LONG_TRY_NS: Final = 5 * SECOND  # one that took longer counts as many: others are waiting
+LONG_TRY: Final = 15
 
 
 class Timetable:
@@ -34,6 +36,7 @@ class Timetable:
         self._seen: dict[str, None] = {}  # kinds of which a fault was verified
         self._origin: int | None = None
         self._open: Op | None = None
+        self._opened = 0
 
     def _plan(self, time: int, rank: int, op: Op) -> None:
         heapq.heappush(self._due, (time, rank, op.value["id"], op))
@@ -50,7 +53,7 @@ class Timetable:
         if self._origin + due > ctx.time:
             return later(ctx, self._origin + due)
         heapq.heappop(self._due)
-        self._open = op
+        self._open, self._opened = op, ctx.time
         return op.replace(time=ctx.time)
 
     def update(self, op: Op) -> None:
@@ -63,16 +66,17 @@ class Timetable:
         if planned.f.startswith("stop-") or self._origin is None:
             return
         now = op.time - self._origin
+        tries = LONG_TRY if op.time - self._opened > LONG_TRY_NS else 1
         if op.value["evidence"].get("verified"):
             self._seen[fault.kind] = None
-        if op.error and self._worth_another_try(fault, now + RETRY_NS):
+        if op.error and self._worth_another_try(fault, now + RETRY_NS, tries):
             self._plan(now + RETRY_NS, 1, planned)
         elif fault.duration:
             stop = fault.stop if op.error else max(fault.stop, now + SHORTEST_NS)
             self._plan(stop, 0, fault.end())
 
-    def _worth_another_try(self, fault: PlannedFault, when: int) -> bool:
-        tries = self._tries[fault.id] = self._tries.get(fault.id, 0) + 1
+    def _worth_another_try(self, fault: PlannedFault, when: int, tries: int) -> bool:
+        tries = self._tries[fault.id] = self._tries.get(fault.id, 0) + tries
         if fault.kind not in self._seen:
             return tries < TRIES_OF_THE_UNSEEN
         return tries < TRIES and (not fault.duration or when < fault.stop)
