@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from checkers.bank_columns import CORRUPT, READ, WRITE
 from checkers.models import rank, rules_out
+from checkers.read_back import HalfCommit, read_back
 from checkers.transactions import f_code
 from harness.columns import INVOKE_CODE, OK_CODE
 from harness.protocols import CheckContext
@@ -55,8 +56,9 @@ class TotalBalance:
         corrupt = (history.fields["flags"] & CORRUPT) != 0
         told = corrupt[totals.at]
         complete = (known == self._accounts) & (totals.count == known) & ~told
-        wrong = complete & (totals.sum != self._total)
-        details = self._totals(totals, complete, wrong, report)
+        expected = self._total + totals.missing_parts(read_back(history).half)
+        wrong = complete & (totals.sum != expected)
+        details = self._totals(totals, complete, wrong, expected, report)
 
         missing = (known < self._accounts) & ~told
         report("missing-account", totals.at[missing], partial(self._told_missing, history))
@@ -68,7 +70,7 @@ class TotalBalance:
         anomalies.sort(key=lambda anomaly: rank(anomaly.name))
         return Verdict(self.name, valid=not counts, anomalies=anomalies, counts=counts, details=details)
 
-    def _totals(self, totals: _Totals, complete: Any, wrong: Any, report: Any) -> dict[str, Any]:
+    def _totals(self, totals: _Totals, complete: Any, wrong: Any, expected: Positions, report: Any) -> dict[str, Any]:
         at, sums = totals.at[wrong], totals.sum[wrong]
         details: dict[str, Any] = {
             "expected_total": self._total,
@@ -77,21 +79,23 @@ class TotalBalance:
         }
         if not len(at):
             return details
-        worst = int(np.argmax(np.abs(sums - self._total)))
+        worst = int(np.argmax(np.abs(sums - expected[wrong])))
         # The first, the one that is furthest off, and the last, then the others.
         order = list(dict.fromkeys([0, worst, len(at) - 1, *range(min(len(at), SHOWN_OF_EACH))]))
         ordered = np.concatenate((at[order], np.delete(at, order)))
-        report("wrong-total", ordered, partial(self._told_total, totals))
+        report("wrong-total", ordered, partial(self._told_total, totals, expected))
         for name, place in (("first", 0), ("worst", worst), ("last", len(at) - 1)):
             details[name] = {"index": int(at[place]), "total": int(sums[place])}
         details["lowest"], details["highest"] = int(sums.min()), int(sums.max())
         return details
 
-    def _told_total(self, totals: _Totals, position: int) -> str:
-        total = int(totals.sum[np.searchsorted(totals.at, position)])
+    def _told_total(self, totals: _Totals, expected: Positions, position: int) -> str:
+        place = np.searchsorted(totals.at, position)
+        total, right = int(totals.sum[place]), int(expected[place])
+        but = "" if right == self._total else f", with the half commits that it saw {right}"
         return (
             f"a read saw {total} in all {self._accounts} accounts together, "
-            f"{total - self._total:+d} against the total of {self._total} (index {position})."
+            f"{total - right:+d} against the total of {self._total}{but} (index {position})."
         )
 
     def _told_missing(self, history: Any, position: int) -> str:
@@ -111,6 +115,7 @@ class _Totals:
         self.at = np.flatnonzero((history.type == OK_CODE) & (history.f == f_code(history, "read")))
         start, self._end = history.row_start[self.at], history.row_start[self.at + 1]
         self._start = start
+        self._rows, self._row_start = history.rows, history.row_start
         self._account = history.rows["account"]
         self.count = self._end - start
         self.sum = self._between(history.rows["balance"])
@@ -118,6 +123,26 @@ class _Totals:
     def count_below(self, accounts: int) -> Positions:
         """How many of the accounts found are expected ones."""
         return self._between((self._account < accounts).astype(np.int64))
+
+    def missing_parts(self, half: list[HalfCommit]) -> Positions:
+        """By how much the half commits that each read saw change its sum; it saw one if it saw what is there of it."""
+        changes: dict[int, list[tuple[int, int]]] = {}
+        for row in (row for each in half for row in each.present):
+            account, version = int(self._account[row]), int(self._rows["version"][row])
+            changes.setdefault(account, []).append((version, self._change(row)))
+        total = np.zeros(len(self._account), np.int64)
+        for account, entries in changes.items():
+            versions, amounts = (np.array(column, np.int64) for column in zip(*sorted(entries), strict=True))
+            running = np.concatenate((np.zeros(1, np.int64), np.cumsum(amounts)))
+            rows = np.flatnonzero(self._account == account)
+            total[rows] = running[np.searchsorted(versions, self._rows["version"][rows], side="right")]
+        return self._between(total)
+
+    def _change(self, written: int) -> int:
+        """What the transfer that wrote this row did to the account's balance."""
+        begin = int(self._row_start[np.searchsorted(self._row_start, written, side="right") - 1])
+        read = begin + int(np.flatnonzero(self._account[begin:written] == self._account[written])[0])
+        return int(self._rows["balance"][written] - self._rows["balance"][read])
 
     def _between(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         # Differences of running totals also get empty ranges right, which reduceat does not.

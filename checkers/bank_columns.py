@@ -18,6 +18,7 @@ FINAL: Final = 1  # a read after everything was healed
 OLD_SNAPSHOT: Final = 2  # a read at a timestamp that was drawn before the operation began
 CORRUPT: Final = 4  # it met a record that was not what had been written
 INSUFFICIENT: Final = 8  # there was not enough money
+READBACK: Final = 16  # what a commit had written, read at its commit_ts when all was over
 
 READ: Final = 0
 WRITE: Final = 1
@@ -53,16 +54,26 @@ class _Read(msgspec.Struct):
     corrupt: _Corrupt = []
 
 
+class _Readback(msgspec.Struct):
+    id: _Id
+    of: _Id
+    ts: _Natural
+    accounts: list[_Natural]
+    read: list[_Record] = []
+    corrupt: _Corrupt = []
+
+
 class BankEncoder:
     """The ``RowEncoder`` of the bank.
 
-    Fields of an operation: its id, the timestamp it read at, its commit timestamp, and ``FINAL``, ``OLD_SNAPSHOT``,
-    ``CORRUPT``, ``INSUFFICIENT`` as bits. A row is one record read or written. Invocations have no rows.
+    Fields of an operation: its id, the timestamp it read at, its commit timestamp, ``FINAL``, ``OLD_SNAPSHOT``,
+    ``CORRUPT``, ``INSUFFICIENT``, ``READBACK`` as bits, and the id of the transfer that it reads back. A row is one
+    record read or written. Invocations have no rows.
     """
 
     name = "bank"
-    version = 1
-    fields: tuple[str, ...] = ("id", "ts", "commit_ts", "flags")
+    version = 2
+    fields: tuple[str, ...] = ("id", "ts", "commit_ts", "flags", "of")
     row_fields: tuple[str, ...] = ("kind", "account", "balance", "version", "writer", "previous")
 
     def encode(self, op: Op) -> tuple[Sequence[int], Sequence[int]]:
@@ -76,11 +87,13 @@ class BankEncoder:
                 return _encode_read(op, msgspec.convert(op.value, _Read))
             if op.f == "transfer":
                 return _encode_transfer(op, msgspec.convert(op.value, _Transfer))
+            if op.f == "readback":
+                return _encode_readback(op, msgspec.convert(op.value, _Readback))
         except msgspec.ValidationError as error:
             raise ValueError(f"not a {op.f} of the bank: {error}") from None
         if not op.is_client:
-            return (ABSENT, ABSENT, ABSENT, 0), ()
-        raise ValueError(f"the bank knows transfer and read, not {op.f!r}")
+            return (ABSENT, ABSENT, ABSENT, 0, ABSENT), ()
+        raise ValueError(f"the bank knows transfer, read and readback, not {op.f!r}")
 
 
 def _encode_read(op: Op, value: _Read) -> tuple[Sequence[int], Sequence[int]]:
@@ -90,16 +103,27 @@ def _encode_read(op: Op, value: _Read) -> tuple[Sequence[int], Sequence[int]]:
         | (CORRUPT if value.corrupt else 0)
     )
     ts = ABSENT if value.ts is None else value.ts
-    if op.type == INVOKE:
-        return (value.id, ts, ABSENT, flags), ()
+    rows = () if op.type == INVOKE else _rows_read(value.read)
+    return (value.id, ts, ABSENT, flags, ABSENT), rows
+
+
+def _encode_readback(op: Op, value: _Readback) -> tuple[Sequence[int], Sequence[int]]:
+    flags = READBACK | OLD_SNAPSHOT | (CORRUPT if value.corrupt else 0)
+    rows = () if op.type == INVOKE else _rows_read(value.read)
+    if not {record[0] for record in value.read} <= set(value.accounts):
+        raise ValueError("a readback reads the accounts it names")
+    return (value.id, value.ts, ABSENT, flags, value.of), rows
+
+
+def _rows_read(records: list[_Record]) -> list[int]:
     rows: list[int] = []
     last = -1
-    for account, balance, version, writer, previous in value.read:
+    for account, balance, version, writer, previous in records:
         if account <= last:
             raise ValueError("the records of a read are not in ascending order of accounts, each once")
         last = account
         rows += (READ, account, balance, version, writer, previous)
-    return (value.id, ts, ABSENT, flags), rows
+    return rows
 
 
 def _encode_transfer(op: Op, value: _Transfer) -> tuple[Sequence[int], Sequence[int]]:
@@ -109,7 +133,7 @@ def _encode_transfer(op: Op, value: _Transfer) -> tuple[Sequence[int], Sequence[
     ts = ABSENT if value.ts is None else value.ts
     commit_ts = ABSENT if value.commit_ts is None else value.commit_ts
     if op.type == INVOKE:
-        return (value.id, ts, commit_ts, flags), ()
+        return (value.id, ts, commit_ts, flags, ABSENT), ()
     if op.type == OK and not len(value.read) == len(value.write) == 2:
         raise ValueError("a transfer that is ok has read two records and written two")
     rows: list[int] = []
@@ -123,7 +147,7 @@ def _encode_transfer(op: Op, value: _Transfer) -> tuple[Sequence[int], Sequence[
     for record in value.write:
         if record[2] < 1 or record[3] != value.id:
             raise ValueError("what a transfer writes has a version of at least 1 and the transfer's own id as writer")
-    return (value.id, ts, commit_ts, flags), rows
+    return (value.id, ts, commit_ts, flags, ABSENT), rows
 
 
 BANK_ENCODER: Final = BankEncoder()

@@ -9,6 +9,7 @@ inferred. From it:
   constrain nothing.
 - What a committed transfer wrote is known from its own records or, where the client never got so far as to note them,
   from what others saw.
+- What reading back has shown to be missing of an acknowledged transfer (``checkers.read_back``) was never written.
 
 Contradictions, by the name that is nearest in the literature:
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from checkers.bank_columns import READ, WRITE
 from checkers.dsg import NONE, Ints, Versions
+from checkers.read_back import HalfCommit, read_back
 from checkers.slots import Slots
 from checkers.transactions import (
     EMPTY,
@@ -69,6 +71,7 @@ class BankFacts(NamedTuple):
         read_txn: of each read of a version, who read.
         read_version: of each read, what.
         contradictions: what cannot be.
+        half: transfers that wrote less than they said.
     """
 
     txns: Transactions
@@ -81,6 +84,7 @@ class BankFacts(NamedTuple):
     read_txn: Ints
     read_version: Ints
     contradictions: Contradictions
+    half: list[HalfCommit]
 
 
 class _Installed(NamedTuple):
@@ -110,13 +114,16 @@ def bank_facts(history: Any) -> BankFacts:
     used = _with_sentinels(committed)[row_txn]
     reads = np.flatnonzero(used & (kind == READ))
     writes = np.flatnonzero(used & (kind == WRITE))
+    found = read_back(history)
+    if found.half:
+        writes = np.setdiff1d(writes, found.missing)
     installed = _Installed(
         row_txn[writes], history.rows["account"][writes], history.rows["version"][writes], previous[writes], writes
     )
     if (doubtful & committed).any():
         hidden = _hidden(history, doubtful & committed, installed, reads, writes, writer, previous)
         installed = _together(installed, hidden)
-    return _Builder(history, txns, committed, row_txn, writer, previous).build(installed, reads)
+    return _Builder(history, txns, committed, row_txn, writer, previous).build(installed, reads, found.half)
 
 
 def _with_sentinels(flags: Flags) -> Flags:
@@ -199,7 +206,7 @@ class _Builder:
         self._writer = writer
         self._previous = previous
 
-    def build(self, installed: _Installed, reads: Rows) -> BankFacts:
+    def build(self, installed: _Installed, reads: Rows, half: list[HalfCommit]) -> BankFacts:
         """Make the facts of these writes and reads."""
         slots = Slots(installed.account, installed.version, self._rows["account"][reads])
         slot = slots.find(installed.account, installed.version)
@@ -220,6 +227,7 @@ class _Builder:
             read_txn=self._row_txn[reads[good]],
             read_version=read_version[good],
             contradictions=self._contradictions(bad_writes, bad_reads),
+            half=half,
         )
 
     def _number(self, slots: Slots, slot: Ints, installed: _Installed) -> Ints:

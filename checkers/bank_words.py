@@ -17,28 +17,30 @@ class BankNarrator:
 
     def __init__(self, history: Any, facts: BankFacts) -> None:
         self._history = history
-        self._facts = facts
+        self.facts = facts
 
     def name(self, txn: int) -> str:
         """``T17`` for the operation with the id 17."""
-        return "the set-up" if txn == INITIAL else f"T{int(self._facts.txns.id[txn])}"
+        return "the set-up" if txn == INITIAL else f"T{int(self.facts.txns.id[txn])}"
 
     def describe(self, txn: int) -> str:
         """Who did what: ``T17 (index 40, process 3, transfer of 5 from account 1 to account 2)``."""
         if txn < 0:
             return self.name(txn)
-        invocation = int(self._facts.txns.invocation[txn])
+        invocation = int(self.facts.txns.invocation[txn])
         op = self._history.op(invocation)
         value = op.value if isinstance(op.value, dict) else {}
         if op.f == "transfer":
             what = f"transfer of {value.get('amount')} from account {value.get('from')} to account {value.get('to')}"
+        elif op.f == "readback":
+            what = f"T{value.get('of')} read back at its commit_ts {value.get('ts')}"
         else:
             what = f"{op.f} by {value.get('via')}"
         return f"{self.name(txn)} (index {invocation}, process {op.process}, {what})"
 
     def dependency(self, source: int, target: int, label: str) -> str:
         """One sentence on a ww, wr or rw edge."""
-        facts = self._facts
+        facts = self.facts
         writer, parent = facts.versions
         if label == "wr":
             read = facts.read_version[facts.read_txn == target]
@@ -60,19 +62,19 @@ class BankNarrator:
 
     def version(self, version: int) -> str:
         """``version 4 of account 3 (balance 95)``."""
-        account = self._facts.slots.name_of(int(self._facts.version_slot[version]))
+        account = self.facts.slots.name_of(int(self.facts.version_slot[version]))
         return f"{self._number(version)} of account {account}{self._balance(version)}"
 
     def _number(self, version: int) -> str:
-        return f"version {self._facts.slots.version_of(int(self._facts.version_slot[version]))}"
+        return f"version {self.facts.slots.version_of(int(self.facts.version_slot[version]))}"
 
     def _balance(self, version: int) -> str:
-        row = int(self._facts.version_row[version])
+        row = int(self.facts.version_row[version])
         return f" (balance {int(self._history.rows['balance'][row])})" if row >= 0 else ""
 
     def twice_written(self, versions: list[int], edges: list[str]) -> str:
         """A lost update in words: versions that are one version of one account; ``edges`` tell of its rw edges."""
-        facts = self._facts
+        facts = self.facts
         slot = int(facts.version_slot[versions[0]])
         account, number = facts.slots.name_of(slot), facts.slots.version_of(slot)
         writers = [int(facts.versions.writer[version]) for version in versions]
@@ -88,7 +90,7 @@ class BankNarrator:
 
     def odd_row(self, row: int, *, by_previous: bool) -> tuple[list[int], str]:
         """Of a row that cannot be: the transactions concerned, and what is wrong, in words."""
-        rows, facts = self._history.rows, self._facts
+        rows, facts = self._history.rows, self.facts
         reader = int(facts.row_txn[row])
         account, balance, number = (int(rows[name][row]) for name in ("account", "balance", "version"))
         seen_id = int(rows["previous" if by_previous else "writer"][row])
@@ -118,5 +120,5 @@ class BankNarrator:
         return [reader, writer], f"{what}. But what {self.describe(writer)} wrote is {said}."
 
     def _before(self, version: int) -> str:
-        row = int(self._facts.version_row[version])
+        row = int(self.facts.version_row[version])
         return f"operation {int(self._history.rows['previous'][row])}'s" if row >= 0 else "an unknown one"

@@ -1,7 +1,8 @@
 """Whether the run tried enough for a pass to mean anything: a run that tried nothing proves nothing.
 
-Below a minimum of ok operations in each phase, or without a verified fault of each kind that was asked for, the verdict
-is ``unknown`` and its note says which minimum was missed.
+The verdict is ``unknown``, and its note says why, below a minimum of ok operations in each phase; above a share of
+operations of which nobody knows the outcome, since these can hide anything; without a verified fault of each kind that
+was asked for; and where a lasting fault was put in force of which nothing shows that it was there.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from checkers.stats import clients_work, outcomes
 from harness.columns import OK_CODE
 from harness.op import HEAL_ALL, Op
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
 
 _FINAL_FLAG: Final = 1  # the bit of the column ``flags`` that marks operations of the final phase
+_MOST_INFO: Final = 0.2  # of the operations
 
 
 class Coverage:
@@ -42,7 +45,7 @@ class Coverage:
     def check(self, history: Any, context: CheckContext) -> Verdict:
         """Judge a ``harness.history.History``."""
         del context
-        ok = (history.process >= 0) & (history.type == OK_CODE)
+        ok = clients_work(history) & (history.type == OK_CODE)
         in_final = self._in_final(history)
         main, final = int((ok & ~in_final).sum()), int((ok & in_final).sum())
         nemesis_ops = history.nemesis_ops() if self._faults else []
@@ -57,18 +60,26 @@ class Coverage:
             for name, counts in seen.items()
             if not counts["verified"]
         ]
+        share = outcomes(history)["info_share"]
+        if share > _MOST_INFO:
+            missed.append(
+                f"nobody knows the outcome of {share:.0%} of the operations, at most {_MOST_INFO:.0%} may be so"
+            )
+        missed += [
+            f"a {kind} was put in force, but could not be shown to be there" for kind in _unshown(history, nemesis_ops)
+        ]
         unproved = ", ".join(
             f"{counts['tried'] - counts['verified']} of {counts['tried']} of {name}"
             for name, counts in seen.items()
             if counts["verified"] < counts["tried"]
         )
-        note = f"too little was tried: {'; '.join(missed)}" if missed else ""
+        note = f"too little was shown: {'; '.join(missed)}" if missed else ""
         if not missed and unproved:
             note = f"faults that could not be verified and do not count: {unproved}"
         return Verdict(
             self.name,
             valid="unknown" if missed else True,
-            details={"ok_main": main, "ok_final": final, "faults": seen},
+            details={"ok_main": main, "ok_final": final, "info_share": share, "faults": seen},
             note=note,
         )
 
@@ -92,6 +103,19 @@ def _seen(history: Any, nemesis_ops: Sequence[Op], kinds: Sequence[str]) -> dict
         elif isinstance(op.value, dict) and isinstance(op.value.get("evidence"), dict):
             counts["verified"] += op.value["evidence"].get("verified") is True
     return counts
+
+
+def _unshown(history: Any, nemesis_ops: Sequence[Op]) -> list[str]:
+    """Kinds of the lasting faults that were in force, of which no attempt was verified."""
+    verified: dict[tuple[str, Any], bool] = {}
+    for op in nemesis_ops:
+        verb, _, kind = op.f.partition("-")
+        is_completion = 0 <= history.pair[op.index] < op.index
+        if is_completion and verb == "start" and op.error is None and isinstance(op.value, dict):
+            evidence, fault = op.value.get("evidence"), (kind, op.value.get("id"))
+            shown = isinstance(evidence, dict) and evidence.get("verified") is True
+            verified[fault] = verified.get(fault, False) or shown
+    return list(dict.fromkeys(kind for (kind, _), shown in verified.items() if not shown))
 
 
 def _operations(count: int) -> str:

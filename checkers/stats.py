@@ -20,6 +20,7 @@ _QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 # Errors stand in the JSON lines alone; of a history with more failures than this some are looked at, evenly spread.
 _ERRORS_READ: Final = 2000
 
+_READBACK_FLAG: Final = 16  # the bit of the column ``flags`` that marks readbacks, see ``harness.protocols.Workload``
 _KINDS: Final = {"ok": OK_CODE, "fail": FAIL_CODE, "info": INFO_CODE}
 
 
@@ -31,11 +32,7 @@ class Stats:
     def check(self, history: Any, context: CheckContext) -> Verdict:
         """Measure a ``harness.history.History``."""
         del context
-        client = history.process >= 0
-        invocations = np.flatnonzero(client & (history.type == INVOKE_CODE))
-        completions = history.pair[invocations]
-        # An operation that is still open at the end is one whose outcome nobody knows.
-        kinds = np.where(completions < 0, INFO_CODE, history.type[completions])
+        invocations, completions, kinds = _operations(history)
         by_f = {}
         for code, name in enumerate(history.f_names):
             own = history.f[invocations] == code
@@ -43,8 +40,10 @@ class Stats:
                 done = own & (completions >= 0)
                 took = history.time[completions[done]] - history.time[invocations[done]]
                 by_f[name] = _counts(kinds[own]) | {"latency_ns": _latencies(took, kinds[done])}
-        oks = completions[kinds == OK_CODE]
-        ok_times = np.sort(history.time[oks])
+        # Readbacks are no work: they have their line by f, and are no part of all else.
+        work = clients_work(history)[invocations]
+        invocations, completions, kinds = invocations[work], completions[work], kinds[work]
+        ok_times = np.sort(history.time[completions[kinds == OK_CODE]])
         details = {
             "operations": _counts(kinds),
             "by_f": by_f,
@@ -53,6 +52,26 @@ class Stats:
             "recoveries": _recoveries(history),
         }
         return Verdict(self.name, valid=True, details=details)
+
+
+def clients_work(history: Any) -> NDArray[np.bool_]:
+    """Which entries are the clients', less those that read commits back when all is over."""
+    clients = history.process >= 0
+    return clients & ((history.fields["flags"] & _READBACK_FLAG) == 0) if "flags" in history.fields else clients
+
+
+def outcomes(history: Any) -> dict[str, Any]:
+    """How many of the clients' operations went which way, and ``info_share``, readbacks left out."""
+    invocations, _, kinds = _operations(history)
+    return _counts(kinds[clients_work(history)[invocations]])
+
+
+def _operations(history: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """Invocations, completions and outcomes of the clients' operations."""
+    invocations = np.flatnonzero((history.process >= 0) & (history.type == INVOKE_CODE))
+    completions = history.pair[invocations]
+    # An operation that is still open at the end is one whose outcome nobody knows.
+    return invocations, completions, np.where(completions < 0, INFO_CODE, history.type[completions])
 
 
 def _counts(kinds: NDArray[Any]) -> dict[str, Any]:
@@ -88,7 +107,7 @@ def _longest_gap(history: Any, invocations: NDArray[np.int64], ok_times: NDArray
     if not len(invocations):
         return {"from_ns": 0, "to_ns": 0, "length_ns": 0}
     begin = int(history.time[invocations[0]])
-    end = int(history.time[np.flatnonzero(history.process >= 0)[-1]])
+    end = int(history.time[np.flatnonzero(clients_work(history))[-1]])
     marks = np.concatenate(([begin], ok_times, [max(end, begin)]))
     gaps = np.diff(marks)
     at = int(np.argmax(gaps))
@@ -98,7 +117,7 @@ def _longest_gap(history: Any, invocations: NDArray[np.int64], ok_times: NDArray
 def _recoveries(history: Any) -> list[dict[str, Any]]:
     """After each heal or end of a fault: how long until an operation begun after it was ok; None if none was."""
     found = []
-    ok = np.flatnonzero((history.process >= 0) & (history.type == OK_CODE))
+    ok = np.flatnonzero(clients_work(history) & (history.type == OK_CODE))
     by_begin = ok[np.argsort(history.pair[ok], kind="stable")]
     # Of those begun at or after each, when the first was complete.
     begun = history.pair[by_begin]

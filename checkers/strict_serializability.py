@@ -22,6 +22,7 @@ from checkers.components import components, cyclic, split
 from checkers.cycles import Cycle, telling_cycles
 from checkers.dsg import Dependencies, Edges, dependencies
 from checkers.explain import explain_cycle
+from checkers.half_commits import with_own_reads, without_their_guard
 from checkers.models import rank, rules_out
 from checkers.realtime import NEVER, Intervals, realtime_edges
 from checkers.snapshots import Misread, misread_snapshots, old_snapshots
@@ -45,7 +46,7 @@ class StrictSerializability:
             ValueError: two operations have the same id.
         """
         del context
-        facts = bank_facts(history)
+        facts = with_own_reads(bank_facts(history))
         narrator = BankNarrator(history, facts)
         anomalies, counts = _contradictions(facts, narrator)
         misreads = misread_snapshots(history, facts)
@@ -54,6 +55,7 @@ class StrictSerializability:
             anomalies += [_misread(name, misread, facts, narrator) for misread in found[:SHOWN_OF_EACH]]
 
         graph = dependencies(facts.versions, facts.read_txn, facts.read_version)
+        graph = without_their_guard(graph, facts.half)
         intervals = _intervals(history, facts)
         groups, sizes = _cyclic_groups(graph, intervals)
         note = ""
@@ -73,7 +75,7 @@ class StrictSerializability:
             anomalies=anomalies,
             counts=dict(counts),
             details={
-                "transactions": int(facts.committed.sum()),
+                "transactions": int(facts.committed.sum()) - len(facts.half),
                 "versions": int((facts.versions.writer >= 0).sum()),
                 "edges": {label: len(edges.source) for label, edges in graph.items()} | sizes,
                 "components": len(groups),

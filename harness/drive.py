@@ -1,6 +1,7 @@
 """Drives one test: the cluster comes up, the workload is set up, operations and faults run, all is healed.
 
-The order is Jepsen's: faults until the time limit, then everything is healed, then final reads. Only here do the
+The order is Jepsen's: faults until the time limit, then everything is healed, then final reads, and on a real cluster
+commits are read back. Only here do the
 generator of the workload, the schedule of faults and the interpreter meet.
 """
 
@@ -18,6 +19,7 @@ from harness.interpreter import Outcome, interpret
 from harness.leader_watch import watching_leaders
 from harness.op import Op
 from harness.protocols import Client, Generator, Workload
+from harness.readback import SoFar, readback_phase
 from harness.rng import Streams
 from harness.run_folder import RunFolder
 from harness.spec import RunSpec
@@ -50,12 +52,13 @@ async def drive(
     record: Callable[[Op], Op],
     *,
     folder: RunFolder,
+    so_far: SoFar,
     observe: Callable[[Op], None],
     should_stop: Callable[[], bool],
 ) -> Outcome:
     """Run the test to its end. Whatever happens, faults are healed and the cluster is let go of.
 
-    Who led when, and the logs of the nodes, are left in ``folder``.
+    Who led when, and the logs of the nodes, are left in ``folder``. ``so_far`` judges what was recorded until then.
 
     Raises:
         EnvironmentFailure: the cluster does not come up, or the history cannot be written.
@@ -73,7 +76,7 @@ async def drive(
         async with watching_leaders(cluster.faults, clock, folder.leaders):
             return await interpret(
                 clock=clock,
-                generator=_generator(spec, workload, nemesis),
+                generator=_generator(spec, workload, nemesis, readback_phase(spec, cluster, workload, so_far)),
                 open_client=open_client,
                 nemesis=nemesis,
                 concurrency=spec.concurrency,
@@ -105,13 +108,15 @@ async def _set_up(cluster: Cluster, workload: Workload) -> None:
         await store.close()
 
 
-def _generator(spec: RunSpec, workload: Workload, nemesis: NemesisClient | None) -> Generator:
+def _generator(
+    spec: RunSpec, workload: Workload, nemesis: NemesisClient | None, readback: list[Generator]
+) -> Generator:
     work: Generator = clients(workload.generator())
     if spec.rate:
         work = stagger(work, round(SECOND / spec.rate), name="rate")
     main = time_limit(work, spec.time_limit_ns)
     last = workload.final_generator()
-    final = [] if last is None else [clients(last)]
+    final = [*([] if last is None else [clients(last)]), *readback]
     if nemesis is None:
         return phases(main, *final)
     faults = time_limit(on_nemesis(nemesis.generator()), spec.time_limit_ns)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from checkers.coverage import Coverage
+from checkers.half_commits import tell_origin
 from checkers.run_checks import merge, run_checks
 from harness.exit_codes import UsageError
 from harness.history import History
@@ -27,6 +28,8 @@ def judge(
     *,
     nemeses: Sequence[str] = (),
     interrupted: bool = False,
+    client_anomalies: str = "unknown",
+    simulated: bool = True,
 ) -> Results:
     """Judge a loaded history.
 
@@ -36,12 +39,16 @@ def judge(
         options: all of its options.
         nemeses: the names of the faults that were asked for; each needs a verified fault, or the verdict is unknown.
         interrupted: the run was ended early.
+        client_anomalies: see ``RunSpec``.
+        simulated: the cluster was; else its client, too, may be at the bottom of an anomaly.
     """
     cls = workload_class(workload)
     kinds = [f.removeprefix("start-") for f in history.f_names]
     coverage = Coverage(**cls.MINIMUMS, faults={name: NEMESES[name].kinds for name in nemeses})
     checkers = [*cls(options, run_id="check").checkers(), coverage]
-    verdicts = run_checks(checkers, history, CheckContext(options, cls.claim))
+    verdicts = run_checks(checkers, history, CheckContext(options, cls.claim, client_anomalies))
+    if not simulated:
+        tell_origin(verdicts)
     valid = merge(verdicts)
     return Results(
         stage="judged",
@@ -62,7 +69,15 @@ def judge_run(folder: RunFolder, *, interrupted: bool = False) -> tuple[Results,
     """Judge what a run's folder holds; writes nothing."""
     spec = read_spec(folder)
     history = History.load(folder.path, workload_class(spec.workload).encoder)
-    results = judge(history, spec.workload, spec.workload_options, nemeses=spec.nemesis, interrupted=interrupted)
+    results = judge(
+        history,
+        spec.workload,
+        spec.workload_options,
+        nemeses=spec.nemesis,
+        interrupted=interrupted,
+        client_anomalies=spec.client_anomalies,
+        simulated=spec.simulated,
+    )
     return results, history
 
 

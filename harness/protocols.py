@@ -12,7 +12,7 @@ import msgspec
 
 from harness.op import Op
 from harness.rng import Streams
-from harness.verdict import Verdict
+from harness.verdict import Anomaly, Verdict
 
 # Generators.
 
@@ -123,10 +123,13 @@ class CheckContext(msgspec.Struct):
     Attributes:
         options: the workload's options, with the defaults filled in.
         claim: the consistency model that the workload claims.
+        client_anomalies: what commits that the client carried out by half make of a verdict: ``unknown``, ``fail`` or
+            ``ignore``.
     """
 
     options: dict[str, Any] = {}
     claim: str = "strict-serializable"
+    client_anomalies: str = "unknown"
 
 
 class Checker(Protocol):
@@ -166,6 +169,7 @@ class Workload(Protocol):
         OPTIONS: the options of ``--workload-opt``.
         MINIMUMS: completions that are ok, ``main`` and ``final``, below which a valid verdict would mean nothing. The
             final phase begins with the healing of all faults, or is told by the encoder's field ``flags``, bit 1.
+            Operations with bit 16 there, which read commits back, count as no work.
         claim: the consistency model that is promised and checked.
         encoder: makes the columns of a history; ``harness.columns.PlainEncoder`` where none are wanted.
     """
@@ -211,4 +215,19 @@ class Workload(Protocol):
 
     def checkers(self) -> Sequence[Checker]:
         """What judges the history."""
+        ...
+
+
+@runtime_checkable
+class ReadsBack(Protocol):
+    """A workload that can read back what commits have written, for a client that may carry them out by half."""
+
+    def readback_generator(self, history: Any, share: float, anomalies: Sequence[Anomaly]) -> Generator:
+        """The very last phase, when all else is done.
+
+        Args:
+            history: what was recorded until now, a ``harness.history.History``.
+            share: how many of the acknowledged commits to read back, 0 to 1.
+            anomalies: what contradicts it. If there are any, every commit is read back, those named here first.
+        """
         ...

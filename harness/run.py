@@ -145,6 +145,7 @@ def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[
                     _nemesis(plan, journal),
                     recorder.record,
                     folder=folder,
+                    so_far=lambda: judge_run(folder),
                     observe=watcher.observe,
                     should_stop=lambda: watcher.tick() or stop.asked(),
                 )

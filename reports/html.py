@@ -97,7 +97,7 @@ def render_report(spec: Mapping[str, Any], results: Results, history: History) -
         "lead": lead(results, seen),
         "claim": CLAIMS.get(results.claim, ""),
         "cluster": _cluster(spec),
-        "anomaly_counts": _merged(verdict.counts for verdict in results.verdicts if verdict.valid is False),
+        "anomaly_counts": _merged(verdict.counts for verdict in results.verdicts),
         "first": first,
         "others": evidence[1:],
         "others_left_out": max(len(found) - _OTHERS - 1, 0),

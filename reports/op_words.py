@@ -129,6 +129,8 @@ def _title(op: Op) -> str:
     if op.f == "read" and isinstance(value.get("via"), str):
         via = {"batch_get": "batch get", "old-snapshot": "old snapshot"}
         return f"{'final read' if value.get('final') is True else 'read'} by {via.get(value['via'], value['via'])}"
+    if op.f == "readback" and type(value.get("of")) is int:
+        return f"T{value['of']} read back"
     return op.f
 
 
@@ -136,7 +138,7 @@ def _facts(op: Op, touched: frozenset[int]) -> list[str]:
     read = {record.account: record for record in records(op.value, "read")}
     wrote = {record.account: record for record in records(op.value, "write")}
     if not read and not wrote:
-        return [shown(op.value, 42)] if op.value is not None and op.f not in ("read", "transfer") else []
+        return [shown(op.value, 42)] if op.value is not None and op.f not in ("read", "transfer", "readback") else []
     if wrote:
         return [_change(account, read.get(account), wrote.get(account)) for account in sorted(read | wrote)][:_FACTS]
     if op.f != "read":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from checkers.half_commits import CLIENT_ANOMALY
 from harness.results import Results
 from harness.verdict import Anomaly, Verdict
 from reports.overview import Fault, Overview
@@ -33,6 +34,10 @@ _ANOMALIES = {
     "stale-read": ("Stale read", "A read did not show what had been committed at its timestamp."),
     "future-read": ("Future read", "A transaction read what was written only after its snapshot."),
     "garbage-read": ("Garbage read", "A transaction read what nobody had written."),
+    "half-commit": (
+        "Half commit",
+        "A commit that tikv-client reported is there in part or not at all: it dropped the rest on its way to TiKV.",
+    ),
     "write-skew": ("Write skew", "Two transactions each read what the other one wrote over, and both committed."),
     "long-fork": ("Long fork", "Two reads saw two writes in opposite orders."),
     "G0": ("Dirty write (G0)", "Transactions overwrote each other in a circle."),
@@ -78,7 +83,18 @@ def headline(results: Results) -> str:
     found = results.anomalies()
     if results.valid is False and found:
         return f"Anomaly found: {_lower_first(anomaly_words(found[0].name)[0])}"
+    if _client_anomaly(results) and _reasons_of_others(results) == []:
+        return "Client anomaly: half commits" if results.valid == "unknown" else "Valid, but for half commits"
     return _VERDICTS[results.valid]
+
+
+def _client_anomaly(results: Results) -> str:
+    """What the checker of the client has to say of half commits, or of an anomaly of which nobody knows whose it is."""
+    return next((verdict.note for verdict in results.verdicts if verdict.checker == CLIENT_ANOMALY), "")
+
+
+def _reasons_of_others(results: Results) -> list[str]:
+    return reasons([verdict for verdict in results.verdicts if verdict.checker != CLIENT_ANOMALY])
 
 
 def _lower_first(text: str) -> str:
@@ -88,11 +104,19 @@ def _lower_first(text: str) -> str:
 def lead(results: Results, seen: Overview) -> str:
     """What the verdict rests on, in a sentence or two."""
     done = f"{seen.ok:,} of {count(seen.operations, 'operation')} were ok"
+    client = _client_anomaly(results)
     if results.valid is True:
-        return f"{done}, under {tried(seen.faults)}, and every checker passed."
+        but = f" But {client}; they were asked to be ignored." if client else ""
+        return f"{done}, under {tried(seen.faults)}, and every checker passed.{but}"
     if results.valid is False:
         found = results.anomalies()
-        return anomaly_words(found[0].name)[1] if found else "A checker found a promise broken."
+        broken = anomaly_words(found[0].name)[1] if found else "A checker found a promise broken."
+        return f"{broken} {client[:1].upper()}{client[1:]}." if client else broken
+    if client and not _reasons_of_others(results):
+        return (
+            f"{client[:1].upper()}{client[1:]}. With only what is there counted, every checker passed: no promise "
+            f"of the store was seen broken, and none can be vouched for. {done}, under {tried(seen.faults)}."
+        )
     missed = reasons(results.verdicts)
     if missed:
         return f"Nothing was shown: {'; '.join(missed)}. {done}, under {tried(seen.faults)}."

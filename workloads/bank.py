@@ -13,14 +13,17 @@ from typing import Any, ClassVar
 
 from checkers.balance import TotalBalance
 from checkers.bank_columns import BANK_ENCODER
+from checkers.half_commits import HalfCommits
 from checkers.stats import Stats
 from checkers.strict_serializability import StrictSerializability
 from cluster.api import Store
 from harness.exit_codes import UsageError
 from harness.protocols import Checker, Claim, RowEncoder, WorkloadOption
+from harness.verdict import Anomaly
 from workloads.bank_client import BankClient
 from workloads.bank_generator import BankGenerator, FinalReads
 from workloads.bank_layout import Layout
+from workloads.bank_readback import Readback
 from workloads.bank_record import RecordCodec
 from workloads.bank_setup import write_initial_records
 
@@ -90,6 +93,11 @@ class Bank:
         """Every thread reads all accounts until one read is ok."""
         return FinalReads(self._ids)
 
+    def readback_generator(self, history: Any, share: float, anomalies: Sequence[Anomaly]) -> Readback:
+        """Read transfers back at their commit_ts: a share of them, or all, those in anomalies first."""
+        return Readback(self._ids, history, share, anomalies)
+
     def checkers(self) -> Sequence[Checker]:
         """What judges the history; what the first one finds is told first, and a cycle says more than a wrong sum."""
-        return (StrictSerializability(), TotalBalance(self.options["accounts"], self.options["total"]), Stats())
+        balance = TotalBalance(self.options["accounts"], self.options["total"])
+        return (StrictSerializability(), balance, HalfCommits(), Stats())

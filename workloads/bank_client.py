@@ -1,4 +1,4 @@
-"""Carries out the operations of one bank process: transfers, each one transaction, and reads of all accounts.
+"""Carries out the operations of one bank process: transfers, each one transaction, reads of all accounts, readbacks.
 
 What an operation has seen and tried so far is kept while it runs (``partial``), so that one that is cut off in the
 middle still tells the checkers what it read, and what it may have written.
@@ -37,13 +37,14 @@ class BankClient:
         self._timestamps: deque[int] = deque(maxlen=REMEMBERED)
         self._value: dict[str, Any] = {}
         self._commit_sent = False
+        self._doing = {"transfer": self._transfer, "read": self._read, "readback": self._read_back}
 
     async def invoke(self, op: Op) -> Op:
         """Do it. An error before any commit was sent, or a definite one, is ``fail``; any other is ``info``."""
         self._commit_sent = False
         value = self._value = dict(op.value)
         try:
-            error = await (self._transfer(value) if op.f == "transfer" else self._read(value))
+            error = await self._doing[op.f](value)
         except CorruptRecord as corrupt:
             value["corrupt"] = [[corrupt.account, corrupt.data.hex()]]
             return op.replace(type=FAIL, value=value, error=CORRUPT)
@@ -112,7 +113,12 @@ class BankClient:
                 value["read"].append(record.row())
         return records
 
-    # Reads of all accounts.
+    # Reads.
+
+    async def _read_back(self, value: dict[str, Any]) -> None:
+        snapshot = await self._store.snapshot(value["ts"])
+        pairs = await snapshot.batch_get([self._layout.keys[account] for account in value["accounts"]])
+        self._record_read(value, pairs.items())
 
     async def _read(self, value: dict[str, Any]) -> None:
         if value["via"] in {"batch_get", "scan"}:
@@ -153,7 +159,7 @@ class BankClient:
     def _remember(self, value: dict[str, Any]) -> None:
         # A commit_ts makes the sharper test: a snapshot there sees exactly that commit as the newest of its accounts.
         ts = value.get("commit_ts") or value.get("ts")
-        if ts is not None and value.get("via") != "old-snapshot":
+        if ts is not None and value.get("via") != "old-snapshot" and "of" not in value:
             self._timestamps.append(ts)
 
 

@@ -50,6 +50,12 @@ class Bank:
     def read(self, process, number, records, via="batch_get", **more):
         return self.begin(process, number, via=via).end(process, read=records, **more)
 
+    def readback(self, number, of, ts, records):
+        value = {"id": number, "of": of, "ts": ts, "accounts": [0, 1]}
+        self._add(99, "invoke", "readback", value)
+        self._add(99, "ok", "readback", value | {"read": records})
+        return self
+
     def history(self):
         return History.from_ops(self.ops, BANK_ENCODER)
 

@@ -34,7 +34,7 @@ class Rows:
         for kind, key in ((0, "read"), (1, "write")):
             for record in op.value.get(key, []):
                 rows += [kind, *record]
-        return (op.value["id"], ABSENT, ABSENT, 0), rows
+        return (op.value["id"], ABSENT, ABSENT, 0, ABSENT), rows
 
 
 class Untold(Exception):

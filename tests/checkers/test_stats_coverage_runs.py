@@ -48,7 +48,12 @@ def test_enough_was_tried(bank):
     bank.ops[-2].value["final"] = True
     verdict = check(Coverage(1, 1, {"kill": ["kill"]}), bank)
     assert verdict.valid is True
-    assert verdict.details == {"ok_main": 1, "ok_final": 1, "faults": {"kill": {"tried": 1, "verified": 1}}}
+    assert verdict.details == {
+        "ok_main": 1,
+        "ok_final": 1,
+        "info_share": 0.0,
+        "faults": {"kill": {"tried": 1, "verified": 1}},
+    }
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,47 @@ def test_too_little_was_tried(bank, checker, words):
     verdict = check(checker, bank)
     assert verdict.valid == "unknown"
     assert words in verdict.note
+
+
+def test_a_lasting_fault_in_force_that_nothing_shows_spoils_the_run(bank):
+    bank.nemesis("start-kill", evidence(verified=True)).nemesis("start-kill", evidence(verified=False) | {"id": 2})
+    verdict = check(Coverage(0, 0, {"kill": ["kill"]}), bank)
+    assert verdict.valid == "unknown"
+    assert "a kill was put in force" in verdict.note
+
+
+def test_a_second_attempt_that_is_verified_counts(bank):
+    bank.nemesis("start-kill", evidence(verified=False)).nemesis("start-kill", evidence(verified=True))
+    assert check(Coverage(0, 0, {"kill": ["kill"]}), bank).valid is True
+
+
+def test_what_was_never_in_force_spoils_nothing(bank):
+    bank.nemesis("start-kill", evidence(verified=True)).nemesis("split", evidence(verified=False))
+    bank.nemesis("start-kill", evidence(verified=False) | {"id": 2})
+    bank.ops[-1].error = "no such node"
+    assert check(Coverage(0, 0, {"kill": ["kill"]}), bank).valid is True
+
+
+@pytest.mark.parametrize(("info", "valid"), [(1, True), (2, "unknown")])
+def test_too_many_outcomes_that_nobody_knows(bank, info, valid):
+    for number in range(1, 6):
+        bank.begin(number, number).end(number, "info" if number <= info else "ok", read=[])
+    verdict = check(Coverage(1), bank)
+    assert verdict.valid == valid
+    assert ("nobody knows the outcome of 40% of the operations" in verdict.note) == (info == 2)
+
+
+def test_readbacks_are_no_work(bank):
+    bank.read(0, 1, [])
+    for number in range(2, 9):
+        bank.readback(number, 77, 5, [])
+    verdict = check(Coverage(1, 1), bank)
+    assert verdict.details["ok_main"] == 1
+    assert verdict.details["ok_final"] == 0
+    details = check(Stats(), bank).details
+    assert details["operations"]["ok"] == 1
+    assert details["by_f"]["readback"]["ok"] == 7
+    assert details["longest_gap"] == {"from_ns": 0, "to_ns": MS, "length_ns": MS}
 
 
 def test_faults_that_could_not_be_verified_are_told(bank):

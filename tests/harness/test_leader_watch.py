@@ -189,6 +189,7 @@ def test_logs_are_kept_when_the_run_failed(tmp_path):
                 None,
                 lambda op: op,
                 folder=folder,
+                so_far=lambda: pytest.fail("the run never began"),
                 observe=lambda _: None,
                 should_stop=lambda: False,
             )

@@ -50,6 +50,45 @@ def test_unknown_says_what_was_missed(seen: Overview) -> None:
     assert "Nothing was shown: No kill was verified; the checker cycles came to no verdict." in text
 
 
+HALF = Anomaly("half-commit", [4], "half-commit: T17 was acknowledged, and half of it is there.")
+NOTE = "1 acknowledged commit is there in part or not at all"
+
+
+@pytest.mark.parametrize(
+    ("valid", "headline", "told"),
+    [
+        ("unknown", "Client anomaly: half commits", f"{NOTE}. With only what is there counted, every checker passed"),
+        (True, "Valid, but for half commits", f"every checker passed. But {NOTE}; they were asked to be ignored."),
+        (False, "Anomaly found: half commit", f"it dropped the rest on its way to TiKV. {NOTE}."),
+    ],
+)
+def test_half_commits_are_the_clients(seen: Overview, valid, headline: str, told: str) -> None:
+    client = Verdict("client-anomaly", valid, [HALF], {"half-commit": 1}, note=NOTE)
+    verdicts = [Verdict("strict-serializability", valid=True), client]
+    text = summary_text(made.results(valid, verdicts=verdicts), seen)
+    assert text.startswith(f"{headline} (exit code ")
+    assert told in " ".join(text.split())
+    assert "T17 was acknowledged" in text
+
+
+def test_an_anomaly_of_which_nobody_knows_whose_it_is(short_history: History, seen: Overview) -> None:
+    anomaly = made.cycle_of(short_history, 3, 40)
+    client = Verdict("client-anomaly", valid=True, note="origin undecided: of 9 acknowledged commits 9 were read back")
+    text = summary_text(made.results(False, verdicts=[*made.verdicts(anomaly), client]), seen)
+    assert text.startswith("Anomaly found: stale read")
+    assert "Origin undecided: of 9 acknowledged commits 9 were read back." in " ".join(text.split())
+
+
+def test_half_commits_do_not_hide_that_too_little_was_tried(seen: Overview) -> None:
+    verdicts = [
+        Verdict("client-anomaly", "unknown", [HALF], {"half-commit": 1}, note=NOTE),
+        Verdict("coverage", "unknown", note="no verified fault of kill"),
+    ]
+    text = summary_text(made.results("unknown", verdicts=verdicts), seen)
+    assert text.startswith("Unknown (exit code ")
+    assert f"Nothing was shown: {NOTE}; no verified fault of kill." in " ".join(text.split())
+
+
 def test_hostile_text_cannot_drive_the_terminal(short_history: History, seen: Overview) -> None:
     evil = "\x1b]0;owned\x07\x1b[2J\u202e\r" + "y" * 100_000
     good = made.cycle_of(short_history, 2, 40)

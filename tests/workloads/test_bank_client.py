@@ -136,6 +136,21 @@ def test_a_transfer_that_commits(store, client, mode):
     assert op.value == transfer(mode=mode).value
 
 
+def test_a_transfer_is_read_back_as_of_its_commit(store, client):
+    done = run(client.invoke(transfer()))
+    run(client.invoke(transfer(number=9)))
+    value = {"id": 10, "of": 7, "ts": done.value["commit_ts"], "accounts": [0, 2]}
+    back = run(client.invoke(Op(0, 0, 1, INVOKE, "readback", value)))
+    assert back.type == OK
+    assert back.value == {**value, "read": WRITE}
+
+
+def test_a_readback_that_cannot_be_done_did_not_happen(store, client):
+    store.trouble["batch_get"] = UnavailableBeforeCommit("no leader")
+    value = {"id": 10, "of": 7, "ts": 120, "accounts": [0, 2]}
+    assert run(client.invoke(Op(0, 0, 1, INVOKE, "readback", value))).type == FAIL
+
+
 def test_pessimistic_transfers_lock_in_ascending_order(store, client):
     run(client.invoke(transfer(mode="pessimistic", source=2, target=0)))
     assert [entry for entry in store.log if entry.startswith("lock")] == ["lock 0", "lock 2"]
