@@ -9,6 +9,7 @@ docs/bugs.md, with the options that ``quorumquake run bank --bug NAME --seed N``
 import pytest
 
 from cluster.sim.bugs import BUGS
+from nemesis import stale_lease
 
 SEEDS = {
     "skip-write-conflict": (1, 2),
@@ -48,6 +49,24 @@ def test_the_same_seeds_and_faults_without_it_are_valid(judged, faults, seed):
     results, _ = judged(nemesis=list(faults) or "none", seed=seed)
     assert results.valid is True, [anomaly.explanation for anomaly in results.anomalies()]
     assert not results.exceeds_assumptions
+
+
+def test_the_scenario_shows_a_stale_read_and_that_it_exceeds_the_assumptions(judged):
+    found = [judged(nemesis="stale-lease", seed=seed, time_limit=40)[0] for seed in (3, 7)]
+    assert all(results.exceeds_assumptions for results in found)
+    shown = [results for results in found if results.valid is False]
+    assert shown
+    for results in shown:
+        assert results.exit_code == 1
+        assert names_of(results) & {"stale-read", "G-single", "G-nonadjacent"}
+
+
+def test_the_scenario_without_the_step_back_is_survived(judged, monkeypatch):
+    monkeypatch.setattr(stale_lease, "BACK_MS", 0)
+    for seed in (3, 7):
+        results, history = judged(nemesis="stale-lease", seed=seed, time_limit=40)
+        assert results.valid is True
+        assert {op.f for op in history.nemesis_ops()} >= {"start-stale-lease", "stop-stale-lease"}
 
 
 def test_beyond_the_assumptions_a_sound_cluster_serves_stale_reads(judged):

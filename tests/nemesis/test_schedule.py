@@ -163,6 +163,88 @@ def test_leaders_are_cut_off_for_longer_than_a_lock_lives_and_than_an_election_t
     assert any("again" in fault.plan for fault in cut_off)
 
 
+small_worlds = st.builds(
+    lambda pds, stores, keys, aspects: World(
+        tuple(f"pd{i + 1}" for i in range(pds)),
+        tuple(f"kv{i + 1}" for i in range(stores)),
+        keys,
+        tuple(range(0, keys, 2)),
+        tuple(sorted(aspects)),
+    ),
+    st.integers(1, 3),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.sets(st.sampled_from(["loss", "delay", "duplicate", "rate"]), min_size=1),
+)
+
+
+@settings(deadline=None)
+@given(seeds, kind_sets, small_worlds)
+def test_in_the_smallest_world_every_plan_has_somebody_to_hit(seed, kinds, world):
+    schedule = draw_schedule(kinds, world, Streams(seed), interval_ns=2 * SECOND, limit_ns=60 * SECOND)
+    for fault in schedule.faults:
+        if "on" in fault.plan:
+            assert fault.plan["nodes"]
+            assert set(fault.plan["nodes"]) <= set(world.servers)
+        assert fault.plan.get("key", 0) < max(1, world.keys)
+
+
+@settings(deadline=None)
+@given(seeds, st.sets(st.sampled_from(["loss", "delay", "duplicate", "reorder", "rate"]), min_size=1))
+def test_the_network_is_made_worse_only_as_the_machine_can(seed, aspects):
+    world = World(("pd1",), ("kv1", "kv2"), 0, (), tuple(sorted(aspects)))
+    if aspects == {"reorder"}:
+        return  # without a delay nothing is overtaken
+    seen = set()
+    for number in range(40):
+        plan = FAULTS["network"].draw(Streams(seed)("test", number), world)
+        values = {"loss": "loss_ppm", "delay": "delay_ms", "duplicate": "duplicate_ppm", "rate": "kbit"}
+        values["reorder"] = "reorder_ppm"
+        wrong = {aspect for aspect, name in values.items() if plan.get(name)}
+        assert wrong
+        assert wrong <= aspects
+        assert "reorder" not in wrong or "delay" in wrong
+        seen |= wrong
+    assert seen == (aspects if "delay" in aspects else aspects - {"reorder"})
+
+
+@pytest.mark.parametrize("limit", [8, 20, 60, 120, 300])
+def test_a_script_is_kept_whatever_else_is_asked_for(limit):
+    alone = draw(5, ["stale-lease"], limit=limit * SECOND)
+    beside = draw(5, ["kill", "stale-lease", "partition", "split"], limit=limit * SECOND)
+    assert [
+        (f.start, f.duration, f.plan) for f in beside.faults if f.kind == "stale-lease"
+    ] == [(f.start, f.duration, f.plan) for f in alone.faults]  # fmt: skip
+    times = [(fault.start // SECOND, fault.stop // SECOND) for fault in alone.faults]
+    assert (
+        times
+        == {
+            8: [(2, 7)],
+            20: [(5, 19)],
+            60: [(10, 35)],
+            120: [(10, 35), (55, 80)],
+            300: [(10 + 45 * i, 35 + 45 * i) for i in range(6)],
+        }[limit]
+    )
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_a_rolling_restart_has_the_cluster_to_itself(seed):
+    """But for what was in force before, where it had to come, and for what does no harm."""
+    faults = draw(seed, ["rolling-restart", "partition", "kill", "split"], limit=600 * SECOND).faults
+    disruptive = [fault for fault in faults if fault.kind in {"partition", "kill"} and "again" not in fault.plan]
+    rolls = [fault for fault in faults if fault.kind == "rolling-restart"]
+    seen = set()
+    late = 0
+    for roll in rolls:
+        during = [f for f in disruptive if roll.start < f.start < roll.start + 40 * SECOND and f.kind in seen]
+        late += bool(during)
+        seen |= {fault.kind for fault in disruptive if fault.start < roll.start}
+    assert len(rolls) > 2
+    assert late < len(rolls)
+
+
 def test_nothing_asked_for_is_nothing_drawn():
     assert draw(1, []).faults == ()
 

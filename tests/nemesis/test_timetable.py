@@ -20,8 +20,8 @@ PAUSE = PlannedFault(2, "pause", 6 * SECOND, 5 * SECOND, {"on": "one", "nodes": 
 ORIGIN = 100 * SECOND  # of the main phase
 
 
-def play(faults, fails) -> list[tuple[int, str]]:
-    """Run the timetable; ``fails(time, f)`` says what cannot be done. Every operation takes 10 ms."""
+def play(faults, fails, took=SECOND // 100) -> list[tuple[int, str]]:
+    """Run the timetable; ``fails(time, f)`` says what cannot be done. Every operation takes ``took``."""
     timetable = Timetable(Schedule(tuple(faults)))
     time, done = ORIGIN, []
     while True:
@@ -35,7 +35,7 @@ def play(faults, fails) -> list[tuple[int, str]]:
         timetable.update(op)
         assert timetable.next(Context(time, (), {NEMESIS: NEMESIS}, Streams(1))) is not None
         error = "not now" if fails((time - ORIGIN) // SECOND, op.f) else None
-        time += SECOND // 100
+        time += took
         timetable.update(
             op.replace(time=time, error=error, value={**op.value, "evidence": {"verified": error is None}})
         )
@@ -64,6 +64,13 @@ def test_it_is_not_tried_for_ever():
 
 def test_a_kind_that_was_never_seen_is_tried_for_longer():
     assert len(play([TRANSFER], lambda _time, _f: True)) == TRIES_OF_THE_UNSEEN
+
+
+def test_what_takes_long_and_fails_is_not_tried_often():
+    """Others are waiting for their turn."""
+    assert len(play([TRANSFER], lambda _time, _f: True, took=20 * SECOND)) == 2
+    again = PlannedFault(3, "pd-transfer", 60 * SECOND, 0, {})
+    assert len(play([TRANSFER, again], lambda time, _f: time >= 60, took=20 * SECOND)) == 2
 
 
 def test_a_lasting_fault_is_not_begun_after_its_stop():
