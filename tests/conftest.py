@@ -1,4 +1,4 @@
-"""Whole runs for tests: recorded and judged as on the command line, without the report."""
+"""Whole runs for tests: recorded and judged as on the command line, without the report. And clusters to run them on."""
 
 import shutil
 
@@ -8,6 +8,8 @@ from harness.judge import judge_run
 from harness.registry import make_spec
 from harness.run import Watcher, plan_run, record, write_spec
 from harness.run_folder import RunFolder
+
+pytest_plugins = ["tests.standin.fixtures"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("standin")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("docker")]
 
 
 def quorumquake(*words: str) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,7 @@ from cluster.errors import (
 from cluster.external import ExternalCluster
 from cluster.tikv import TikvStore
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("standin")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("docker")]
 
 
 async def write(store: TikvStore, mode, **pairs: bytes) -> int:

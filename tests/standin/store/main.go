@@ -6,6 +6,7 @@
 //
 //   - an empty answer of KvGet carries not_found;
 //   - PD's request to split a region at given keys (it asks for the bounds of its keyspaces) is done at those keys;
+//   - a torn message of Raft is dropped, where it would end the process;
 //   - the Raft logs are never compacted, since a deposed leader that comes back to a compacted log crashes;
 //   - it listens on its own address only.
 package main
@@ -26,6 +27,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
 	"github.com/pingcap/log"
+	"github.com/zhangjinpeng1987/raft"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc"
@@ -116,8 +118,17 @@ func startLog(opts options) error {
 		return err
 	}
 	log.ReplaceGlobals(logger, properties)
+	raft.SetLogger(raftLog{logger.WithOptions(zap.AddCallerSkip(1)).Sugar()})
 	return nil
 }
+
+// raftLog takes the lines of the Raft library, which has a form of its own for them.
+type raftLog struct {
+	*zap.SugaredLogger
+}
+
+func (l raftLog) Warning(v ...interface{})                 { l.Warn(v...) }
+func (l raftLog) Warningf(format string, v ...interface{}) { l.Warnf(format, v...) }
 
 // stopOnSignal ends the process at once: what is not on disk by then is lost, as with a kill.
 func stopOnSignal(server *grpc.Server) {

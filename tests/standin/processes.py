@@ -1,6 +1,6 @@
 """The stand-in cluster (real PD, a store that speaks TiKV's protocol), and clients in processes of their own.
 
-It exercises the harness and says nothing about TiKV; see tests/standin/README.md.
+It exercises the harness and says nothing about TiKV; see README.md.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ import ctypes
 import json
 import os
 import pickle
-import shutil
 import signal
 import socket
 import subprocess
 import time
 import traceback
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,10 @@ import pytest
 
 from cluster.external import ExternalCluster
 
-BUILD = Path(__file__).parents[1] / "standin" / "build.sh"
 READY_S = 90
-START_ATTEMPTS = 3
 CLIENT_S = 120
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
-
-
-class Crashed(AssertionError):
-    """A process of the stand-in ended by itself."""
 
 
 class Server:
@@ -70,7 +63,7 @@ class Server:
         assert self._process is not None
         if self._process.poll() is not None:
             last = (self._folder / f"{self.name}.out").read_text(errors="replace").splitlines()[-40:]
-            raise Crashed(f"stand-in: {self.name} ended with {self._process.returncode}:\n" + "\n".join(last))
+            pytest.fail(f"stand-in: {self.name} ended with {self._process.returncode}:\n" + "\n".join(last))
 
 
 class StandIn:
@@ -183,64 +176,3 @@ def _free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
-
-
-@pytest.fixture(scope="session")
-def standin_binaries() -> Path:
-    """The directory of the stand-in's programs, built where they are not there yet."""
-    cache = Path(os.environ.get("QUORUMQUAKE_STANDIN") or Path.home() / ".cache" / "quorumquake" / "standin")
-    if not shutil.which("go") and not (cache / "sources").exists():
-        say = pytest.fail if os.environ.get("CI") else pytest.skip
-        say(f"the stand-in for PD and TiKV needs Go to be built: install it, then run {BUILD}")
-    if shutil.which("go"):
-        built = subprocess.run([str(BUILD), str(cache)], capture_output=True, text=True, check=False)
-        if built.returncode:
-            pytest.fail(f"the stand-in could not be built:\n{built.stderr[-2000:]}")
-    return cache
-
-
-def _running(binaries: Path, parent: Path, stores: int) -> Iterator[StandIn]:
-    standin = _started(binaries, parent, stores)
-    try:
-        yield standin
-    finally:
-        standin.stop()
-        shutil.rmtree(parent, ignore_errors=True)
-
-
-def _started(binaries: Path, parent: Path, stores: int) -> StandIn:
-    """Start it; again from nothing if a store crashes, as one does in about one start of three stores in thirty."""
-    told = ""
-    for attempt in range(START_ATTEMPTS):
-        folder = parent / f"attempt{attempt}"
-        folder.mkdir(parents=True)
-        standin = StandIn(binaries, folder, stores)
-        try:
-            standin.start()
-        except Crashed as crash:
-            standin.stop()
-            told = str(crash)
-        except BaseException:
-            standin.stop()
-            raise
-        else:
-            return standin
-    pytest.fail(told)
-
-
-@pytest.fixture(scope="session")
-def _shared_standin(standin_binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    yield from _running(standin_binaries, tmp_path_factory.mktemp("standin"), 1)
-
-
-@pytest.fixture
-def standin(_shared_standin: StandIn) -> StandIn:
-    """One PD and one store, healthy, shared by the tests, which use keys of their own."""
-    _shared_standin.wait_until_ready()
-    return _shared_standin
-
-
-@pytest.fixture
-def standin_of_three(standin_binaries: Path, tmp_path: Path) -> Iterator[StandIn]:
-    """One PD and three stores, each region on all of them, to be broken."""
-    yield from _running(standin_binaries, tmp_path / "standin", 3)
