@@ -19,7 +19,7 @@ from harness.protocols import CheckContext
 from harness.verdict import Verdict
 
 _FINAL_FLAG: Final = 1  # the bit of the column ``flags`` that marks operations of the final phase
-_MOST_INFO: Final = 0.2  # of the operations
+MOST_INFO: Final = 0.2  # of the operations
 
 
 class Coverage:
@@ -61,9 +61,9 @@ class Coverage:
             if not counts["verified"]
         ]
         share = outcomes(history)["info_share"]
-        if share > _MOST_INFO:
+        if share > MOST_INFO:
             missed.append(
-                f"nobody knows the outcome of {share:.0%} of the operations, at most {_MOST_INFO:.0%} may be so"
+                f"nobody knows the outcome of {share:.0%} of the operations, at most {MOST_INFO:.0%} may be so"
             )
         missed += [
             f"a {kind} was put in force, but could not be shown to be there" for kind in _unshown(history, nemesis_ops)

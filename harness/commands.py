@@ -25,6 +25,7 @@ from harness.spec import RunSpec
 from nemesis.registry import NEMESES
 from reports.console import LiveLine
 from reports.html import write_report
+from reports.leaders import read_leaders
 from reports.overview import overview
 from reports.verdict_text import summary_json, summary_text
 
@@ -199,8 +200,16 @@ def _print_results(results: Results, history: History, form: str | None, folder:
     if form == "json":
         _print(summary_json(results, report=report, run=run).rstrip("\n"))
         return
-    again = read_spec(folder).command_line() if folder else ""
-    _print(summary_text(results, overview(history), report=report, run=run, replay=again).rstrip("\n"))
+    spec = read_spec(folder) if folder else None
+    text = summary_text(
+        results,
+        overview(history, spec.concurrency if spec else 0),
+        leaders=read_leaders(folder.leaders) if folder else (),
+        report=report,
+        run=run,
+        replay=spec.command_line() if spec else "",
+    )
+    _print(text.rstrip("\n"))
 
 
 def _print(text: str) -> None:

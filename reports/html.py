@@ -7,7 +7,7 @@ Nothing in it runs: there is no script, and the page forbids itself to load or e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,22 @@ from cluster.sim.bugs import BUGS
 from harness.columns import FAIL_CODE, INFO_CODE
 from harness.exit_codes import UsageError
 from harness.history import History
+from harness.leader_watch import LeaderChange
 from harness.results import Results
 from harness.run_folder import RunFolder
 from harness.spec import RunSpec
 from harness.verdict import Anomaly, Edge
 from reports.balances import Balances, balances
 from reports.cycle_drawing import draw_cycle, edge_class, edge_number
-from reports.fault_words import measured, planned
+from reports.fault_words import back_words, measured, named, planned
+from reports.faults import Fault
+from reports.gaps import Gap
+from reports.leader_figure import leader_figure
+from reports.leaders import leader_moves, leaderless, leaders_words, read_leaders, reigns
+from reports.log_windows import LogWindows, Window
+from reports.node_logs import NodeLogs
 from reports.op_words import OpView, views
-from reports.overview import Completions, Fault, Overview, completions, overview
+from reports.overview import Completions, Overview, completions, overview
 from reports.plots import balance_figure, performance_figure
 from reports.text import count, duration, instant, listed, shown
 from reports.timeline import draw_timeline, window_around
@@ -37,8 +44,14 @@ from reports.words import CLAIMS, anomaly_words, headline, lead, ruled_out, spli
 _TEMPLATES = Path(__file__).parent / "templates"
 _OPS, _OTHERS, _FAULTS, _EDGES = 20, 12, 200, 40
 _ERRORS_READ, _ERRORS = 20_000, 12
+_GAPS, _MOVES = 20, 60
 _BRIEF = 220
 _TEXT = 4_000
+_CLOCKS = (
+    "A clock was skewed as a process reads it. Waits inside the kernel (sleeps, time-outs of epoll and of futexes) "
+    "keep true time, so a process whose monotonic clock is off may spin, or wait for longer than it meant to."
+)
+_STEADY = "No leader changed, as far as was seen."
 _TONES = {True: "valid", False: "invalid", "unknown": "unknown"}
 
 
@@ -55,6 +68,14 @@ class Evidence(msgspec.Struct):
     rules_out: str
     intro: str
     conclusion: str
+    logs: list[Window]
+
+
+class Beside(msgspec.Struct):
+    """What a run's folder holds beside spec, results and history; all of it may be missing."""
+
+    leaders: list[LeaderChange] = []
+    logs: NodeLogs | None = None
 
 
 def write_report(folder: RunFolder, history: History) -> Path:
@@ -67,7 +88,8 @@ def write_report(folder: RunFolder, history: History) -> Path:
         UsageError: the spec or the results are there and are not what they should be.
         EnvironmentFailure: the report cannot be written.
     """
-    page = render_report(_read(folder.spec, dict[str, Any]) or {}, _read(folder.results, Results) or Results(), history)
+    spec, results = _read(folder.spec, dict[str, Any]) or {}, _read(folder.results, Results) or Results()
+    page = render_report(spec, results, history, Beside(read_leaders(folder.leaders), NodeLogs.open(folder)))
     folder.write_bytes(folder.report, page.encode())
     return folder.report
 
@@ -81,11 +103,13 @@ def _read(path: Path, type_: Any) -> Any:
         raise UsageError(f"{path} is not readable: {error}") from None
 
 
-def render_report(spec: Mapping[str, Any], results: Results, history: History) -> str:
+def render_report(spec: Mapping[str, Any], results: Results, history: History, beside: Beside | None = None) -> str:
     """The whole page. ``spec`` is what ``spec.json`` holds: the fields of ``RunSpec``, ``command``, ``versions`` ..."""
-    seen, done = overview(history), completions(history)
+    beside = beside or Beside()
+    seen, done = overview(history, threads_of(spec)), completions(history)
+    logs = LogWindows(beside.logs)
     found = [(verdict.checker, anomaly) for verdict in results.verdicts for anomaly in verdict.anomalies]
-    evidence = [_evidence(history, checker, anomaly) for checker, anomaly in found[: _OTHERS + 1]]
+    evidence = [_evidence(history, checker, anomaly, logs) for checker, anomaly in found[: _OTHERS + 1]]
     first = evidence[0] if evidence else None
     window = window_around(first.ops if first else [], seen.longest_gap, seen.duration_ns)
     page = {
@@ -102,9 +126,14 @@ def render_report(spec: Mapping[str, Any], results: Results, history: History) -
         "others": evidence[1:],
         "others_left_out": max(len(found) - _OTHERS - 1, 0),
         "notes": _notes(spec, results, seen),
-        "faults": seen.faults[:_FAULTS],
+        "faults": [(fault, logs.of_fault(fault)) for fault in seen.faults[:_FAULTS]],
         "faults_left_out": max(len(seen.faults) - _FAULTS, 0),
+        "logs_left_out": logs.full,
+        "clock_note": _CLOCKS if spec.get("cluster") != "sim" and any("clock" in f.kind for f in seen.faults) else "",
         "gap": _gap(seen),
+        "gaps": _longest(seen.gaps),
+        "gaps_left_out": max(len(seen.gaps) - _GAPS, 0),
+        **_leader_section(beside.leaders, seen),
         "performance": performance_figure(done, seen.faults, seen.duration_ns) if seen.operations else None,
         "window": window,
         "timeline": draw_timeline(history, window, first.ops if first else [], seen.faults) if window else None,
@@ -126,12 +155,22 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["brief"] = lambda value: shown(value, _BRIEF)
     environment.globals.update(
-        duration=duration, listed=listed, measured=measured, planned=planned, totals=totals, when=_when
+        back_words=back_words,
+        duration=duration,
+        instant=instant,
+        leaderless=leaderless,
+        listed=listed,
+        measured=measured,
+        meanwhile=_meanwhile,
+        named=named,
+        planned=planned,
+        totals=totals,
+        when=_when,
     )
     return environment
 
 
-def _evidence(history: History, checker: str, anomaly: Anomaly) -> Evidence:
+def _evidence(history: History, checker: str, anomaly: Anomaly, logs: LogWindows) -> Evidence:
     edges = list(anomaly.cycle)
     order = [edge.source for edge in edges] + [edge.target for edge in edges] + list(anomaly.ops)
     ops = views(history, dict.fromkeys(order))
@@ -150,6 +189,7 @@ def _evidence(history: History, checker: str, anomaly: Anomaly) -> Evidence:
         rules_out=ruled_out(anomaly),
         intro=intro,
         conclusion=conclusion,
+        logs=logs.of_operations(ops[:_OPS]),
     )
 
 
@@ -214,8 +254,37 @@ def _bug_words(name: str, results: Results) -> str:
 def _gap(seen: Overview) -> str:
     if seen.longest_gap is None:
         return ""
-    begin, end = seen.longest_gap
-    return f"The longest time without an ok was {duration(end - begin)}, from {instant(begin)} to {instant(end)}."
+    gap = seen.longest_gap
+    return (
+        f"The longest time without an ok was {duration(gap.length)}, from {instant(gap.begin)} to {instant(gap.end)}."
+    )
+
+
+def _longest(gaps: Sequence[Gap]) -> list[Gap]:
+    """The longest of them, in the order of time."""
+    return sorted(sorted(gaps, key=lambda gap: -gap.length)[:_GAPS], key=lambda gap: gap.begin)
+
+
+def _meanwhile(gap: Gap) -> str:
+    """What was in force in a gap, or was over shortly before."""
+    if gap.faults:
+        return named(gap.faults)
+    if gap.last is None:
+        return "no fault"
+    return f"no fault; {named([gap.last])} was over {duration(gap.begin - gap.last.end_ns)} before"
+
+
+def _leader_section(changes: Sequence[LeaderChange], seen: Overview) -> dict[str, Any]:
+    rows = reigns(changes)
+    moves = leader_moves(rows, seen.faults)
+    drawn, left_out = leader_figure(rows, seen.faults, seen.duration_ns) if rows else (None, 0)
+    note = f"{count(len(moves), 'leader change')} seen: {leaders_words(moves)}." if moves else _STEADY
+    return {
+        "leaders": drawn,
+        "leaders_note": note + (f" {count(left_out, 'other region')} not drawn." if left_out else ""),
+        "moves": moves[:_MOVES],
+        "moves_left_out": max(len(moves) - _MOVES, 0),
+    }
 
 
 def _when(fault: Fault) -> str:
@@ -281,6 +350,12 @@ def command_line(spec: Mapping[str, Any]) -> str:
         return RunSpec.of(spec).command_line()
     except msgspec.ValidationError:
         return ""
+
+
+def threads_of(spec: Mapping[str, Any]) -> int:
+    """How many threads the clients had; 0 where ``spec.json`` does not say."""
+    threads = spec.get("concurrency")
+    return threads if type(threads) is int and threads > 0 else 0
 
 
 def _mapping(value: Any) -> dict[str, str]:

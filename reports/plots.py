@@ -16,11 +16,12 @@ from markupsafe import Markup
 from harness.clock import MILLISECOND, SECOND
 from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
 from reports.balances import Balances
+from reports.faults import Fault
 from reports.figure_svg import BAND, FAILED, GRID, MUTED, OKAY, UNSURE, WRONG, figure_svg
-from reports.overview import Completions, Fault, Ints
+from reports.overview import Completions, Ints
 from reports.text import duration
 
-_LEFT, _RIGHT = 0.118, 0.985
+LEFT, RIGHT = 0.118, 0.985
 _BUCKETS = 160
 _SAMPLE = 1_500
 _MARKS = 250
@@ -35,14 +36,14 @@ def performance_figure(done: Completions, faults: Sequence[Fault], end: int) -> 
         strip = 0.24 * max(len(rows), 1)
         total = float(figure.get_size_inches()[1])
         grid = figure.add_gridspec(
-            3, 1, height_ratios=[strip, 2.3, 1.5], hspace=0.42, left=_LEFT, right=_RIGHT,
+            3, 1, height_ratios=[strip, 2.3, 1.5], hspace=0.42, left=LEFT, right=RIGHT,
             top=1 - 0.3 / total, bottom=0.42 / total,
         )  # fmt: skip
         axes = [figure.add_subplot(cell) for cell in grid]
         _draw_faults(axes[0], rows)
         _draw_latency(axes[1], done)
         _draw_throughput(axes[2], done, end)
-        _share_time(axes, faults, end, strip=True)
+        share_time(axes, faults, end, strip=True)
 
     height = 5.3 + 0.24 * max(len(rows), 1)
     return figure_svg(draw, height, "performance", "Faults, latency and throughput over the time of the run")
@@ -55,13 +56,13 @@ def balance_figure(balances: Balances, expected: int | None, faults: Sequence[Fa
     def draw(figure: Any) -> None:
         total = float(figure.get_size_inches()[1])
         grid = figure.add_gridspec(
-            2, 1, height_ratios=[1.2, 0.26 * lanes], hspace=0.3 * 2 / (0.6 + 0.13 * lanes), left=_LEFT, right=_RIGHT,
+            2, 1, height_ratios=[1.2, 0.26 * lanes], hspace=0.3 * 2 / (0.6 + 0.13 * lanes), left=LEFT, right=RIGHT,
             top=1 - 0.3 / total, bottom=0.42 / total,
         )  # fmt: skip
         axes = [figure.add_subplot(cell) for cell in grid]
         _draw_total(axes[0], balances, expected)
         _draw_accounts(axes[1], balances)
-        _share_time(axes, faults, end, strip=False)
+        share_time(axes, faults, end, strip=False)
 
     height = 2.5 + 0.26 * lanes
     label = "The total as seen by reads, and the balance of each account, over the time of the run"
@@ -79,7 +80,7 @@ def _draw_faults(axes: Any, rows: dict[str, list[Fault]]) -> None:
     axes.set_title("faults" if rows else "no faults")
     axes.grid(visible=False)
     axes.set_ylim(len(rows) - 0.4, -0.6) if rows else axes.set_ylim(0, 1)
-    axes.set_yticks(range(len(rows)), [_label(kind) for kind in rows])
+    axes.set_yticks(range(len(rows)), [label(kind) for kind in rows])
     for row, faults in enumerate(rows.values()):
         colour = WRONG if faults[0].beyond else BAND
         axes.axhline(row, color=GRID, linewidth=0.7, zorder=0)
@@ -212,7 +213,7 @@ def _legend(axes: Any) -> None:
         axes.legend(handles, labels, ncols=len(handles), handlelength=1.6, columnspacing=1.4, **place)
 
 
-def _share_time(axes: Sequence[Any], faults: Sequence[Fault], end: int, *, strip: bool) -> None:
+def share_time(axes: Sequence[Any], faults: Sequence[Fault], end: int, *, strip: bool) -> None:
     """The same seconds for all, faults as bands over those that do not list them, the numbers only at the bottom."""
     for place, each in enumerate(axes):
         each.set_xlim(0, max(end, MILLISECOND) / SECOND)
@@ -234,6 +235,6 @@ def _spans(faults: Iterable[Fault]) -> list[tuple[int, int]]:
     return spans
 
 
-def _label(text: str) -> str:
+def label(text: str) -> str:
     """Text for matplotlib, which knows the widths of few characters."""
     return _UNPRINTABLE.sub("?", text)[:18]

@@ -14,8 +14,9 @@ from markupsafe import Markup
 from harness.clock import MILLISECOND, SECOND
 from harness.columns import INFO_CODE, INVOKE_CODE, TYPES
 from harness.history import History
+from reports.faults import Fault
+from reports.gaps import Gap
 from reports.op_words import OpView
-from reports.overview import Fault
 from reports.svg import picture, tag
 from reports.text import count, duration, shown
 
@@ -40,7 +41,7 @@ class _Bar(msgspec.Struct, frozen=True):
     type: int
 
 
-def window_around(ops: Sequence[OpView], gap: tuple[int, int] | None, end: int) -> Window | None:
+def window_around(ops: Sequence[OpView], gap: Gap | None, end: int) -> Window | None:
     """Around the operations of an anomaly; without one, around the longest gap without an ok."""
     if ops:
         begins = [op.begin_ns for op in ops]
@@ -48,7 +49,7 @@ def window_around(ops: Sequence[OpView], gap: tuple[int, int] | None, end: int) 
         closed = [op.end_ns for op in ops if op.end_ns is not None and op.outcome in ("ok", "fail")]
         first, last, why = min(begins), max(begins + closed), "around the operations of the anomaly"
     elif gap is not None:
-        first, last, why = *gap, "around the longest time without an ok operation"
+        first, last, why = gap.begin, gap.end, "around the longest time without an ok operation"
     else:
         return None
     margin = max((last - first) // 6, 20 * MILLISECOND)

@@ -9,26 +9,38 @@ from typing import Any
 
 import msgspec
 
+from harness.leader_watch import LeaderChange
 from harness.results import Results
 from harness.verdict import Anomaly, Verdict
+from reports.faults import Fault
+from reports.gaps import NOTABLE_NS
+from reports.leaders import leader_moves, leaders_words, reigns
 from reports.overview import Overview
-from reports.text import count, duration, shown
+from reports.text import count, duration, instant, shown
 from reports.words import anomaly_words, headline, lead, split_explanation, totals, tried
 
 _WIDTH = 100
 _LINE = 3_000  # a path or a command may be longer than the width, but not without end
 _EDGES = 8
 _ALSO = 5
+_KINDS = 3
 
 
 def summary_text(
-    results: Results, seen: Overview, *, report: Path | None = None, run: Path | None = None, replay: str = ""
+    results: Results,
+    seen: Overview,
+    *,
+    leaders: Sequence[LeaderChange] = (),
+    report: Path | None = None,
+    run: Path | None = None,
+    replay: str = "",
 ) -> str:
     """The outcome in a few lines, each ending in a newline.
 
     Args:
         results: the judgement.
         seen: ``overview`` of the history.
+        leaders: who led when, as far as is known.
         report: where the report is, if there is one.
         run: where the run's folder is, if there is one.
         replay: the command that runs it again.
@@ -41,7 +53,7 @@ def summary_text(
         if more:
             named = ", ".join(dict.fromkeys(more[:_ALSO]))
             blocks += ["", f"  and {count(len(more), 'other anomaly', 'other anomalies')} shown in the report: {named}"]
-    blocks += ["", *_notes(results), *_figures(results, seen)]
+    blocks += ["", *_notes(results), *_figures(results, seen), *_availability(seen, leaders)]
     places = (("report", report), ("run", run), ("again", replay))
     blocks += [f"{name + ':':<12}{shown(str(place), 2000)}" for name, place in places if place]
     return "".join(f"{shown(line, _LINE)}\n" for line in blocks)
@@ -69,13 +81,48 @@ def _notes(results: Results) -> list[str]:
 
 
 def _figures(results: Results, seen: Overview) -> list[str]:
-    outcomes = f"{seen.ok:,} ok, {seen.fail:,} fail, {seen.info:,} info"
+    share = f" ({seen.info_share:.0%})" if seen.much_info else ""
+    outcomes = f"{seen.ok:,} ok, {seen.fail:,} fail, {seen.info:,} info{share}"
     lines = [
         f"{'operations:':<12}{seen.operations:,} ({outcomes}) in {duration(seen.duration_ns)}",
         f"{'faults:':<12}{tried(seen.faults)}",
     ]
     lines += [f"{'checker:':<12}{_checker(verdict)}" for verdict in results.verdicts]
     return lines
+
+
+def _availability(seen: Overview, leaders: Sequence[LeaderChange]) -> list[str]:
+    """A line each for the longest gap, the slowest recovery and leader changes, where there is something to say."""
+    lines: list[str] = []
+    if seen.longest_gap is not None and seen.gaps:
+        gap = seen.longest_gap
+        under = f" ({_kinds(gap.faults)})" if gap.faults else ""
+        lines.append(f"{'gap:':<12}no ok for {duration(gap.length)} from {instant(gap.begin)}{under}")
+    if slowest := _slowest(seen.faults):
+        never = sum(fault.recovery.never > 0 for fault in seen.faults if fault.recovery)
+        left = f"; not all of them after {count(never, 'fault')}" if never else ""
+        lines.append(f"{'recovery:':<12}{slowest}{left}")
+    if moves := leader_moves(reigns(leaders), seen.faults):
+        lines.append(f"{'leaders:':<12}{count(len(moves), 'change')} seen: {leaders_words(moves)}")
+    return lines
+
+
+def _slowest(faults: Sequence[Fault]) -> str:
+    """After which fault the last thread took longest to come back; empty if all were quick."""
+    times = [
+        (fault.recovery.last_ns, fault.recovery.last_thread, fault)
+        for fault in faults
+        if fault.recovery and fault.recovery.last_ns is not None and fault.recovery.last_ns > NOTABLE_NS
+    ]
+    if not times:
+        return ""
+    took, thread, fault = max(times, key=lambda entry: entry[0])
+    return f"every thread within {duration(took)} (thread {thread} after {_kinds([fault])})"
+
+
+def _kinds(faults: Sequence[Fault]) -> str:
+    kinds = list(dict.fromkeys(shown(fault.kind, 20) for fault in faults))
+    return ", ".join(kinds[:_KINDS] + ["..."] * (len(kinds) > _KINDS))
 
 
 def _checker(verdict: Verdict) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from checkers.half_commits import CLIENT_ANOMALY
 from harness.results import Results
 from harness.verdict import Anomaly, Verdict
-from reports.overview import Fault, Overview
+from reports.faults import Fault
+from reports.overview import Overview
 from reports.text import count, listed, shown
 
 CLAIMS = {

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from checkers.bank_columns import BANK_ENCODER
 from harness.clock import MILLISECOND as MS
 from harness.clock import SECOND
 from harness.history import History
 from harness.op import Op
+from harness.recorder import Recorder
 from harness.results import Results
+from harness.run_folder import RunFolder
 from harness.verdict import Anomaly, Edge, Verdict
 
 ACCOUNTS, BALANCE = 8, 100
@@ -38,11 +44,14 @@ class Bank:
     def fault(self, kind: str, start: int, end: int, targets: list[str], measured: dict[str, Any], **more: Any) -> None:
         identity = self.next_id
         self.next_id += 1
-        verified = more.pop("verified", True)
+        verified, removal = more.pop("verified", True), more.pop("removal", measured)
         plan = {"id": identity, **more}
-        done = {**plan, "targets": targets, "evidence": {"verified": verified, "measured": measured}}
-        pairs = ((f"start-{kind}", start), (f"stop-{kind}", end)) if end > start else ((kind, start),)
-        for f, at in pairs:
+        first, second = (
+            {**plan, "targets": targets, "evidence": {"verified": sure, "measured": facts}}
+            for sure, facts in ((verified, measured), (True, removal))
+        )
+        lasting = ((f"start-{kind}", start, first), (f"stop-{kind}", end, second))
+        for f, at, done in lasting if end > start else ((kind, start, first),):
             self.add(at, "nemesis", "info", f, plan)
             self.add(at + 3 * MS, "nemesis", "info", f, done)
 
@@ -158,3 +167,93 @@ def cycle_of(history: History, size: int, start: int = 400) -> Anomaly:
         f"So {names[chosen[0]]} would have to come before itself, which no order of the transactions allows.",
     ]
     return Anomaly("G-single-realtime", chosen, " ".join(words), edges, ["strict-serializable", "linearizable"])
+
+
+EPOCH_NS = 1_795_432_640_905_402_389  # when time 0 of a run on a real cluster was
+REAL_NODES = ("pd1", "pd2", "pd3", "kv1", "kv2", "kv3")
+
+
+def real_run() -> Bank:
+    """As of a real cluster: evidence with before, during and after, a long gap, a thread that is late to recover."""
+    bank = Bank(processes=12)
+    s = SECOND
+    bank.fault(
+        "partition", 5 * s, 9 * s, ["kv1"], on="pd-leader", shape="isolate", key=3,
+        measured={
+            "links": 10,
+            "before": {"reached": ["kv1>kv2", "kv1>pd1", "kv2>kv1", "pd1>kv1"]},
+            "during": {"reached": [], "refused": 0, "timed_out": 10, "took_ms": 1004},
+        },
+        removal={"reached": ["kv1>kv2", "kv1>pd1", "kv2>kv1", "pd1>kv1"], "took_ms": 3},
+    )  # fmt: skip
+    dead = {"before": {"state": "S (sleeping)", "pid": 4711}, "during": {"state": "gone", "exit_code": 137}}
+    bank.fault(
+        "kill", 12 * s, 16 * s, ["pd1", "kv2"], on="some", nodes=["pd1", "kv2"],
+        measured={"dead pd1": dead, "dead kv2": dead},
+        removal={"dead pd1": {"state": "running", "pid": 4802}, "dead kv2": {"state": "running", "pid": 4803}},
+    )  # fmt: skip
+    bank.fault(
+        "clock-skew", 19 * s, 23 * s, ["pd2"], on="pd-leader", offsets_ms=[60_000],
+        measured={"before": {"offset_ms": 0.2, "tso_ms": 1}, "during": {"offset_ms": 59_999.8, "tso_ms": 59_960}},
+        removal={"before": {"offset_ms": 60_000.1}, "after": {"offset_ms": 0.4, "restarted": True}},
+    )  # fmt: skip
+    bank.fault(
+        "clock-step", 25 * s, 27 * s, ["kv3"], on="region-leader", key=1, back_ms=60_000, verified=False,
+        measured={"before": {"offset_ms": 0}, "during": {"offset_ms": -12}}, removal={"offset_ms": 0},
+    )  # fmt: skip
+    bank.fault("leader-transfer", 28 * s, 28 * s, ["kv3"], {"region": 12, "before": "kv3", "after": "kv1"}, key=6)
+    bank.run(12 * s + 40 * MS, 12 * MS)
+    for _, process in bank.free:  # all of them run into the kill, and come back one after the other
+        bank.add(12 * s + (60 + process) * MS, process, "invoke", "read", {"id": 90_000 + process, "via": "scan"})
+        at = 15 * s + (process + 1) * 400 * MS
+        bank.add(at, process, "info", "read", {"id": 90_000 + process, "via": "scan"}, "unavailable")
+    bank.free = [(15 * s + (process + 2) * 400 * MS, process + 12) for _, process in bank.free]
+    bank.run(30 * s, 12 * MS)
+    bank.add(30 * s, "nemesis", "info", "heal-all", {})
+    bank.add(30 * s + MS, "nemesis", "info", "heal-all", {"targets": [], "evidence": {"verified": True}})
+    return bank
+
+
+def rfc3339(time: int) -> str:
+    """A moment of the history's clock as the engine writes it before a line of a log."""
+    seconds, nanoseconds = divmod(EPOCH_NS + time, SECOND)
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+
+
+def write_beside(folder: RunFolder) -> None:
+    """Who led, and what the nodes logged, in a run's folder."""
+    led = [
+        (0, "pd", "pd1"), (0, "region 2", "kv1"), (0, "region 12", "kv2"), (0, "region 14", "kv3"),
+        (7, "region 2", "kv3"), (12, "pd", None), (13, "region 12", None), (15, "pd", "pd2"), (18, "region 12", "kv3"),
+        (22, "region 14", "kv1"), (29, "region 12", "kv1"),
+    ]  # fmt: skip
+    changes = [{"time": at * SECOND + 3 * MS, "what": what, "node": node} for at, what, node in led]
+    folder.leaders.write_bytes(b"".join(msgspec.json.encode(change) + b"\n" for change in changes))
+    folder.write_origin(EPOCH_NS)
+    for number, node in enumerate(REAL_NODES):
+        chance = random.Random(number)
+        lines: list[str] = []
+        time = -2 * SECOND
+        while (time := time + chance.randrange(1, 400) * MS) < 31 * SECOND:
+            own = rfc3339(time + (60 * SECOND if node == "pd2" and 19 < time / SECOND < 23 else 0))[:23]
+            what = chance.choice([
+                'INFO] [raft.rs:1550] ["starting a new election"] [term=7] [raft_id=13] [region_id=12]',
+                'WARN] [endpoint.rs:780] [error-response] [err="\\"peer is not leader for region 12\\" not_leader {}"]',
+                'INFO] [peer.rs:5111] ["leader changed"] [lease=None] [region_id=12]',
+                'ERROR] [raft_client.rs:821] ["connection aborted"] [addr=198.18.0.12:20160] <b>&lt;script&gt;</b>',
+            ])  # fmt: skip
+            lines.append(f"{rfc3339(time)} [{own.replace('T', ' ').replace('-', '/')} +00:00] [{what}")
+        (folder.logs / f"{node}.log").write_text("\n".join(lines) + "\n")
+
+
+def real_folder(base: Path, bank: Bank | None = None, **changes: Any) -> RunFolder:
+    """A whole folder of a run on a real cluster, without a report yet."""
+    folder = RunFolder.create(base, "bank", "seed7")
+    with Recorder(folder.history, folder.columns, BANK_ENCODER) as recorder:
+        for op in (bank or real_run()).ops():
+            recorder.record(op)
+    nemesis = ["partition", "kill", "clock", "clock-beyond"]
+    folder.write_json(folder.spec, spec(cluster="docker", concurrency=12, nemesis=nemesis))
+    folder.write_json(folder.results, results(**changes))
+    write_beside(folder)
+    return folder

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from harness.history import History
 from harness.recorder import Recorder
 from harness.run_folder import RunFolder
 from harness.verdict import Anomaly, Verdict
+from reports import log_windows
 from reports.html import render_report, write_report
 from tests.reports import made
 
@@ -184,6 +186,60 @@ def test_ids_are_unique_and_nothing_is_loaded(bank_history: History) -> None:
     targets = re.findall(r'\b(?:href|src|xlink:href|action)="([^"]*)"', page)
     assert all(target.startswith("#") and target[1:] in ids for target in targets)
     assert not re.search(r"url\((?!#)", page)
+
+
+def test_real_cluster_shows_what_was_measured_who_led_and_what_was_logged(tmp_path: Path) -> None:
+    folder = made.real_folder(tmp_path)
+    history = History.load(folder.path, BANK_ENCODER)
+    judged = made.results(False, verdicts=made.verdicts(made.cycle_of(history, 3)), exceeds_assumptions=True)
+    folder.write_json(folder.results, judged)
+    raw = write_report(folder, history).read_text()
+    page = text_of(raw)
+    assert "before offset 200 µs, tso 1 ms in force offset 60 s, tso 60 s at its end offset 60 s after offset" in page
+    assert "before dead pd1 and dead kv2 (state S (sleeping), pid 4711)" in page
+    assert re.search(r"clock-step beyond assumptions 25\.000 \S 27\.003 s kv3 .{0,60}\? not verified", page)
+    assert "12 threads: the first after 21.7 ms, half of them after 1.8 s, the last, number 11, after 4.35 s" in page
+    assert re.search(r"12\.055 \S+ 15\.805 s 3\.75 s kill of pd1 and kv2", page)
+    assert "5 leader changes seen: 1 of PD, 4 of regions; for up to 5 s nobody was seen to lead." in page
+    assert "15.003 s PD pd1 pd2 3 s kill of pd1 and kv2" in page
+    assert "Waits inside the kernel" in page
+    assert "info 12 (0.34 %)" in page
+    assert raw.count('<details class="logs">') == 6  # of five faults, and of the anomaly
+    assert page.count("around 12.000 s: put in place") == 1
+    skewed = re.search(r"around 23\.003 s: taken away pd2 (.*?) kv1", page)
+    assert skewed
+    assert "22." in skewed[1]
+    assert "[2026/11/23 11:18:4" in skewed[1]  # what the node believed, a minute ahead
+    assert "<b>&lt;script" not in raw
+    assert "&lt;b&gt;&amp;lt;script&amp;gt;&lt;/b&gt;" in raw
+
+
+@pytest.mark.parametrize("gone", ["leaders.jsonl", "logs/origin.json", "logs"])
+def test_what_is_missing_in_the_folder_is_left_out(tmp_path: Path, gone: str) -> None:
+    folder = made.real_folder(tmp_path)
+    path = folder.path / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    page = write_report(folder, History.load(folder.path, BANK_ENCODER)).read_text()
+    assert ("Who led" in page) == (gone != "leaders.jsonl")
+    assert ("Lines of the nodes" in page) == (gone == "leaders.jsonl")
+    assert "Without any ok for more than a second" in page
+
+
+def test_much_info_is_marked() -> None:
+    bank = made.bank_run(6)
+    for number in range(200):
+        bank.add(SECOND, 1000 + number, "invoke", "read", {"id": 5000 + number, "via": "scan"})
+        bank.add(2 * SECOND, 1000 + number, "info", "read", {"id": 5000 + number, "via": "scan"}, "timeout")
+    page = render_report(made.spec(), made.results(), History.from_ops(bank.ops(), BANK_ENCODER))
+    assert re.search(r'<dt>info</dt><dd class="maybe">\d+ \(\d\d %\)</dd>', page)
+
+
+def test_lines_of_logs_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_windows, "_CHARACTERS", 20_000)
+    folder = made.real_folder(tmp_path)
+    page = write_report(folder, History.load(folder.path, BANK_ENCODER)).read_text()
+    assert page.count('<details class="logs">') == 2
+    assert "the others are in the folder logs" in page
 
 
 def test_every_number_is_plain_json() -> None:

@@ -18,9 +18,12 @@ import pytest
 from checkers.bank_columns import BANK_ENCODER
 from harness.clock import SECOND
 from harness.history import History
+from harness.leader_watch import LeaderChange
 from harness.op import Op
+from harness.run_folder import RunFolder
 from harness.verdict import Anomaly, Edge, Verdict
-from reports.html import render_report
+from reports.html import Beside, render_report, write_report
+from reports.node_logs import NodeLogs
 from tests.reports import made
 
 CHROMIUM = shutil.which("chromium")
@@ -93,7 +96,7 @@ def hostile(server: str) -> list[str]:
     ]
 
 
-def hostile_page(server: str) -> str:
+def hostile_page(server: str, folder: RunFolder) -> str:
     words = hostile(server)
     ops: list[Op] = []
     for number, word in enumerate(words):
@@ -117,12 +120,28 @@ def hostile_page(server: str) -> str:
     )
     options = dict.fromkeys(words, words[0])
     odd = made.spec(bug=words[0], command=words[1], seed=words[2], versions=options, workload_options=options)
-    return render_report(odd, judged, history)
+    words = [word.replace("\x00", "").replace("\n", " ")[:3000] for word in words]
+    leaders = [LeaderChange(n * SECOND, what, word) for what in words for n, word in enumerate(words)]
+    return render_report(odd, judged, history, Beside(leaders, hostile_logs(folder, words)))
 
 
-def test_hostile_values_are_only_ever_text(browse: Callable[..., str], visited: tuple[str, list[str]]) -> None:
+def hostile_logs(folder: RunFolder, words: list[str]) -> NodeLogs | None:
+    """Each word as a line, at every second, in a file that is named by one of them."""
+    folder.write_origin(made.EPOCH_NS)
+    lines = [f"{made.rfc3339(n * SECOND)} {word}\n{word}\n" for n in range(40) for word in words]
+    for word in words:
+        name = re.sub(r"[/\x00]", "_", word)[:60]
+        (folder.logs / f"{name}.log").write_text("".join(lines), encoding="utf-8", errors="surrogatepass")
+    return NodeLogs.open(folder)
+
+
+def test_hostile_values_are_only_ever_text(
+    browse: Callable[..., str], visited: tuple[str, list[str]], tmp_path: Path
+) -> None:
     server, asked = visited
-    page = hostile_page(server)
+    page = hostile_page(server, RunFolder(tmp_path))
+    assert "Who led" in page
+    assert "Lines of the nodes" in page
     dom = browse(page)
     title = re.search(r"<title>(.*?)</title>", dom, re.DOTALL)
     assert title
@@ -135,7 +154,7 @@ def test_hostile_values_are_only_ever_text(browse: Callable[..., str], visited: 
     assert "\u202e" not in dom
     assert "\\u202egnp.exe" in dom
     assert "{{ 7*7 }}" in dom
-    assert len(page) < 1_000_000
+    assert len(page) < 6_000_000
 
 
 def test_the_canary_would_sing(browse: Callable[..., str], visited: tuple[str, list[str]]) -> None:
@@ -178,11 +197,13 @@ document.title = 'measured ' + JSON.stringify(found);
 
 
 @pytest.mark.parametrize(("size", "width"), [(2, 500), (3, 1200), (5, 500), (8, 1200)])
-def test_nothing_is_cut_or_overlaps(browse: Callable[..., str], size: int, width: int) -> None:
+def test_nothing_is_cut_or_overlaps(browse: Callable[..., str], tmp_path: Path, size: int, width: int) -> None:
     """Measured by the browser: text within its picture and its card, labels apart, the page in its window."""
-    history = History.from_ops(made.bank_run(6).ops(), BANK_ENCODER)
+    folder = made.real_folder(tmp_path / "runs")
+    history = History.load(folder.path, BANK_ENCODER)
     judged = made.results(False, verdicts=made.verdicts(made.cycle_of(history, size)))
-    page = render_report(made.spec(), judged, history)
+    folder.write_json(folder.results, judged)
+    page = write_report(folder, history).read_text().replace("<details", "<details open")
     page = re.sub(r"<meta http-equiv=[^>]*>", "", page).replace("</body>", MEASURE + "</body>")
     title = re.search(r"<title>measured (.*?)</title>", browse(page, f"--window-size={width},900"))
     assert title

@@ -11,7 +11,8 @@ from harness.clock import SECOND
 from harness.history import History
 from harness.op import Op
 from nemesis.registry import FAULTS, beyond_assumptions
-from reports.overview import BEYOND, Overview, overview
+from reports.faults import BEYOND
+from reports.overview import Overview, overview
 
 
 def client(begin: int, end: int, type_: Any, process: int = 0, f: str = "read") -> list[Op]:
@@ -79,9 +80,11 @@ def test_longest_gap_includes_both_ends() -> None:
     gap = seen(
         client(0, 1 * SECOND, "fail"), client(5 * SECOND, 6 * SECOND, "ok"), client(7 * SECOND, 8 * SECOND, "ok")
     )
-    assert gap.longest_gap == (0, 6 * SECOND)
+    assert gap.longest_gap is not None
+    assert (gap.longest_gap.begin, gap.longest_gap.end) == (0, 6 * SECOND)
     gap = seen(client(0, SECOND, "ok"), client(SECOND, 9 * SECOND, "info"))
-    assert gap.longest_gap == (SECOND, 9 * SECOND)
+    assert gap.longest_gap is not None
+    assert (gap.longest_gap.begin, gap.longest_gap.end) == (SECOND, 9 * SECOND)
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
@@ -105,7 +108,7 @@ def test_figures_agree_with_counting_one_by_one(given: list[tuple[int, int, Any]
     first, last = min(begin for begin, *_ in given), max(begin + took for begin, took, _ in given)
     marks = [first, *times, last]
     assert found.longest_gap is not None
-    assert found.longest_gap[1] - found.longest_gap[0] == max(b - a for a, b in pairwise(marks))
+    assert found.longest_gap.length == max(b - a for a, b in pairwise(marks))
 
 
 def test_faults_beyond_the_assumptions_are_those_of_the_nemesis():
