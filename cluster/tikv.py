@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from cluster.api import TxnMode
@@ -36,12 +36,17 @@ ROLLBACK_TIMEOUT_S = 3.0
 class TikvStore:
     """One connection to the cluster, made at the first use, with its own region cache.
 
+    Args:
+        addresses: of PD.
+        before_commit: called right before a commit is sent.
+
     Its methods raise ``UnavailableBeforeCommit`` where the cluster does not answer, and ``EnvironmentFailure`` where
     tikv-client cannot be imported.
     """
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(self, addresses: Sequence[str], before_commit: Callable[[], None] = lambda: None) -> None:
         self._addresses = list(addresses)
+        self.before_commit = before_commit
         self._connecting = asyncio.Lock()
         self._connection: Any = None
         self._open: set[TikvTxn] = set()
@@ -181,6 +186,7 @@ class TikvTxn:
             Undetermined: nobody knows. It is not rolled back: that would be sent to the cluster, and decide it.
         """
         inner = self._let_go()
+        self._store.before_commit()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 return await inner.commit()

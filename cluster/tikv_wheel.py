@@ -41,14 +41,6 @@ def client_version() -> str:
         return ""
 
 
-def needs_hard_exit() -> bool:
-    """Whether this process has loaded the extension, whose threads may crash the interpreter's ordinary exit.
-
-    If so, flush everything and end with ``os._exit``: fatal GIL errors and segmentation faults were seen otherwise.
-    """
-    return _EXTENSION in sys.modules
-
-
 def _missing(error: Exception) -> str:
     here = f"{platform.python_implementation()} {platform.python_version()} on {sys.platform} {platform.machine()}"
     if sys.version_info[:2] == (3, 11) and platform.machine() in {"x86_64", "AMD64"}:

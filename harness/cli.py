@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import click
 
-from cluster.tikv_wheel import needs_hard_exit
 from harness import commands
 from harness.exit_codes import ExitCode
 from harness.guard import run_guarded
@@ -137,11 +135,7 @@ def invoke(arguments: list[str]) -> ExitCode:
 
 def main() -> None:
     """The entry point of ``quorumquake`` and ``qq``."""
-    code = run_guarded(lambda: invoke(sys.argv[1:]))
-    if needs_hard_exit():
-        # The extension module of tikv-client may crash while the interpreter ends, and change the exit code.
-        os._exit(code)
-    sys.exit(code)
+    sys.exit(run_guarded(lambda: invoke(sys.argv[1:])))
 
 
 if __name__ == "__main__":

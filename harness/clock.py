@@ -33,6 +33,10 @@ class RealClock:
         """Nanoseconds since the start of the run."""
         return time.monotonic_ns() - self._origin
 
+    def of_monotonic(self, reading: int) -> int:
+        """The time of the run at which any process of this machine read that from CLOCK_MONOTONIC, in nanoseconds."""
+        return reading - self._origin
+
     async def sleep_until(self, when: int) -> None:
         """Return at ``when``."""
         left = when - self.now()

@@ -126,38 +126,38 @@ class ChunkBuilder:
         """Whether it is time to ``take`` the chunk."""
         return self.ops >= CHUNK_OPS or len(self.text) >= CHUNK_BYTES
 
-    def encode(self, op: Op) -> tuple[Sequence[int], Sequence[int]]:
+    def encode(self, op: Op) -> tuple[array[int], array[int]]:
         """Return the integers of ``op`` and of its rows.
 
         Raises:
-            ValueError: the value is not of the workload's shape.
+            ValueError: the value is not of the workload's shape, or an integer is beyond 64 bits.
         """
         fields, rows = self._encoder.encode(op)
         if len(fields) != self._fields_width or (len(rows) % self._width if self._width else rows):
             raise ValueError(f"the encoder {self._encoder.name} gave the wrong number of integers")
-        return fields, rows
+        try:
+            return array("q", fields), array("q", rows)
+        except (OverflowError, TypeError) as error:
+            raise _refused(error) from None
 
-    def add(self, op: Op, line: bytes, encoded: tuple[Sequence[int], Sequence[int]]) -> None:
+    def add(self, op: Op, line: bytes, encoded: tuple[array[int], array[int]]) -> None:
         """Add an operation, its line in the history and its integers.
 
         Raises:
-            ValueError: an integer is beyond 64 bits; then nothing was added.
+            ValueError: the time or the process is beyond 64 bits; then nothing was added.
         """
         fields, rows = encoded
         process = op.process if isinstance(op.process, int) else NEMESIS_CODE
         f_code = self._f_codes.get(op.f, len(self._f_codes))
         count = len(rows) // self._width if self._width else 0
-        core_at, at, row_at = len(self._core), len(self._fields), len(self._rows)
+        core_at = len(self._core)
         try:
             self._core.extend((op.time, process, TYPE_CODES[op.type], f_code, len(line), count))
-            self._fields.extend(fields)
-            self._rows.extend(rows)
         except (OverflowError, TypeError) as error:
             del self._core[core_at:]
-            del self._fields[at:]
-            del self._rows[row_at:]
-            what = "a number is beyond 64 bits" if isinstance(error, OverflowError) else str(error)
-            raise ValueError(what) from None
+            raise _refused(error) from None
+        self._fields.extend(fields)
+        self._rows.extend(rows)
         self._f_codes[op.f] = f_code
         self.text += line
         self.ops += 1
@@ -187,6 +187,10 @@ class ChunkBuilder:
         self._start = header.end
         self._clear()
         return Chunk(header, dict(zip(names, arrays, strict=True))), text
+
+
+def _refused(error: OverflowError | TypeError) -> ValueError:
+    return ValueError("a number is beyond 64 bits" if isinstance(error, OverflowError) else str(error))
 
 
 def _narrow(column: Ints) -> Ints:

@@ -1,28 +1,31 @@
 """Drives one test: the cluster comes up, the workload is set up, operations and faults run, all is healed.
 
 The order is Jepsen's: faults until the time limit, then everything is healed, then final reads, and on a real cluster
-commits are read back. Only here do the
-generator of the workload, the schedule of faults and the interpreter meet.
+commits are read back. Only here do the generator of the workload, the schedule of faults and the interpreter meet.
+Clients of a simulated cluster live in this process, all others in processes of their own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from cluster.api import Cluster
-from harness.clock import SECOND, Clock
+from harness.clock import SECOND, Clock, RealClock
 from harness.generator import any_of, clients, on_nemesis, phases, stagger, time_limit
 from harness.interpreter import Outcome, interpret
 from harness.leader_watch import watching_leaders
 from harness.op import Op
-from harness.protocols import Client, Generator, Workload
+from harness.protocols import Client, ClientFactory, Generator, Workload
 from harness.readback import SoFar, readback_phase
+from harness.recorder import Recorder
 from harness.rng import Streams
 from harness.run_folder import RunFolder
+from harness.sequencer import Sequencer
 from harness.spec import RunSpec
+from harness.worker_pool import NO_TIMES, WorkerPool
 from nemesis.client import NemesisClient
 
 DEADLINE_NS: Final = 10 * SECOND  # of an operation
@@ -49,51 +52,77 @@ async def drive(
     cluster: Cluster,
     workload: Workload,
     nemesis: NemesisClient | None,
-    record: Callable[[Op], Op],
+    recorder: Recorder,
     *,
     folder: RunFolder,
     so_far: SoFar,
+    pool: WorkerPool | None,
     observe: Callable[[Op], None],
     should_stop: Callable[[], bool],
 ) -> Outcome:
     """Run the test to its end. Whatever happens, faults are healed and the cluster is let go of.
 
     Who led when, and the logs of the nodes, are left in ``folder``. ``so_far`` judges what was recorded until then.
+    ``pool`` has the client processes, not started yet; None: clients live in this process.
 
     Raises:
         EnvironmentFailure: the cluster does not come up, or the history cannot be written.
     """
     try:
         await cluster.start(workload.split_keys())
-        await _set_up(cluster, workload)
-
-        async def open_client(process: int) -> Client:
-            return workload.client(cluster.store(f"client-{process}"))
-
-        clock = Since(cluster.clock)
+        if pool is None:
+            await _set_up(cluster, workload)
+        else:
+            await pool.start(cluster.pd_addresses)
+            await pool.call("probe")
+            await pool.call("setup")
+        clock = Since(cluster.clock) if pool is None else RealClock()
         if not cluster.deterministic:
             folder.write_origin(time.time_ns() - clock.now())
-        async with watching_leaders(cluster.faults, clock, folder.leaders):
+        async with watching_leaders(cluster.faults, clock, folder.leaders), _recording(recorder, clock, pool) as record:
             return await interpret(
                 clock=clock,
                 generator=_generator(spec, workload, nemesis, readback_phase(spec, cluster, workload, so_far)),
-                open_client=open_client,
+                open_client=_local_clients(cluster, workload) if pool is None else pool.open_client,
                 nemesis=nemesis,
                 concurrency=spec.concurrency,
                 record=record,
                 streams=Streams(spec.seed).below("test"),
-                deadline_ns=DEADLINE_NS,
+                deadline_ns=DEADLINE_NS if pool is None else pool.patience_ns,
                 should_stop=should_stop,
                 observe=observe,
             )
     finally:
-        await _let_go(cluster, nemesis, folder)
+        await _let_go(cluster, nemesis, pool, folder)
 
 
-async def _let_go(cluster: Cluster, nemesis: NemesisClient | None, folder: RunFolder) -> None:
+@contextlib.asynccontextmanager
+async def _recording(recorder: Recorder, clock: Clock, pool: WorkerPool | None) -> AsyncIterator[Callable[[Op], Op]]:
+    """What records operations: in the order in which they come, or in that of the times which client processes took."""
+    if pool is None or not isinstance(clock, RealClock):
+        yield recorder.record
+        return
+    pool.times = sequencer = Sequencer(recorder, clock)
+    try:
+        yield sequencer.record
+    finally:
+        pool.times = NO_TIMES
+        sequencer.finish()
+
+
+def _local_clients(cluster: Cluster, workload: Workload) -> ClientFactory:
+    async def open_client(process: int) -> Client:
+        return workload.client(cluster.store(f"client-{process}"))
+
+    return open_client
+
+
+async def _let_go(cluster: Cluster, nemesis: NemesisClient | None, pool: WorkerPool | None, folder: RunFolder) -> None:
     try:
         if nemesis is not None:
             await nemesis.close()
+        if pool is not None:
+            await pool.close()
         with contextlib.suppress(OSError):  # a disk that is full of logs must not keep a cluster alive
             await cluster.save_logs(folder.logs)
     finally:

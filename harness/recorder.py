@@ -1,7 +1,9 @@
 """Writes the history while it happens, so that whatever kills the harness, what was done until then is known.
 
 Every operation is one line, handed to the operating system before the operation is begun: a kill at any byte loses at
-most the line it tears. The columns follow in chunks; those that a kill takes are read from the lines again.
+most the line it tears. The columns follow in chunks; those that a kill takes are read from the lines again. Where the
+order is known only later (``harness.sequencer``), what can be refused is refused at once (``prepare``), and the line
+gets its place and its time when it is written (``append``).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from array import array
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,6 +24,23 @@ from harness.op import Op
 from harness.protocols import RowEncoder
 
 LINE_LIMIT: Final = 16 << 20  # bytes; no operation is longer, here and in what reads histories
+
+_UNPLACED: Final = b'{"index":0,"time":0'  # how the line of an operation without a place begins
+_PLACE_BYTES: Final = 64  # at most, of an index and a time of 64 bits with their names
+
+
+class Prepared(msgspec.Struct):
+    """An operation that can be written: all of it but its index and its time.
+
+    Attributes:
+        op: the operation.
+        rest: its line from behind the time.
+        encoded: its integers and those of its rows, for the columns.
+    """
+
+    op: Op
+    rest: bytes
+    encoded: tuple[array[int], array[int]]
 
 
 class Recorder:
@@ -53,17 +73,42 @@ class Recorder:
                 JSON); nothing was written. A TypeError, OverflowError or RecursionError means the same.
             EnvironmentFailure: it cannot be written, for want of space, say; what was written stays readable.
         """
+        return self.append(self.prepare(op), op.time)
+
+    def prepare(self, op: Op) -> Prepared:
+        """Make ready what ``append`` will write.
+
+        Raises:
+            ValueError: it cannot be recorded, see ``record``.
+            EnvironmentFailure: writing has failed before.
+        """
         if self._failure is not None:
             raise self._failure
-        builder = self._builder
-        op.index = self.ops
-        line = self._encode(op) + b"\n"
-        if len(line) > LINE_LIMIT:
+        time, op.index, op.time = op.time, 0, 0
+        try:
+            line = self._encode(op)
+        finally:
+            op.time = time
+        assert line.startswith(_UNPLACED)
+        if len(line) > LINE_LIMIT - _PLACE_BYTES:
             raise ValueError(f"an operation of {len(line)} bytes is longer than {LINE_LIMIT}")
-        builder.add(op, line, builder.encode(op))
+        return Prepared(op, line[len(_UNPLACED) :], self._builder.encode(op))
+
+    def append(self, prepared: Prepared, time: int) -> Op:
+        """Write it as the next operation, which was at ``time``; return it once the operating system has it.
+
+        Raises:
+            EnvironmentFailure: it cannot be written.
+        """
+        if self._failure is not None:
+            raise self._failure
+        op = prepared.op
+        op.index, op.time = self.ops, time
+        line = b'{"index":%d,"time":%d%b\n' % (self.ops, time, prepared.rest)
+        self._builder.add(op, line, prepared.encoded)
         self._write(line)
         self.ops += 1
-        if builder.is_full:
+        if self._builder.is_full:
             self._flush()
         return op
 

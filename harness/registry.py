@@ -81,9 +81,13 @@ def default_nemesis(cluster: str, bug: str | None) -> tuple[str, ...]:
     return () if cluster.startswith("pd://") else (ALL,)
 
 
-def make_workload(spec: RunSpec) -> Workload:
-    """The workload of a run. Its keys on a real cluster are its own; on a simulated one nobody else is there."""
-    run_id = "sim" if spec.simulated else secrets.token_hex(6)
+def new_run_id(spec: RunSpec) -> str:
+    """What makes the keys of a run on a real cluster its own; on a simulated one nobody else is there."""
+    return "sim" if spec.simulated else secrets.token_hex(6)
+
+
+def make_workload(spec: RunSpec, run_id: str) -> Workload:
+    """The workload of a run. The same spec and ``run_id`` make the same one."""
     return workload_class(spec.workload)(spec.workload_options, run_id)
 
 

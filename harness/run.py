@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from cluster.api import Cluster
-from harness.drive import drive
+from harness.drive import DEADLINE_NS, drive
 from harness.exit_codes import EnvironmentFailure, ExitCode, QuorumquakeError, code_of, worst_code
 from harness.history import History
 from harness.interpreter import Outcome
@@ -28,11 +28,12 @@ from harness.judge import judge_run
 from harness.op import Op
 from harness.protocols import Workload
 from harness.recorder import Recorder
-from harness.registry import make_cluster, make_workload
+from harness.registry import make_cluster, make_workload, new_run_id
 from harness.results import Results
 from harness.rng import Streams
 from harness.run_folder import RunFolder
 from harness.spec import RunSpec
+from harness.worker_pool import WorkerPool
 from nemesis.client import NemesisClient
 from nemesis.fault import World
 from nemesis.registry import Selection, select
@@ -45,6 +46,7 @@ class Plan(msgspec.Struct):
     """A run that is ready to begin: nothing was started or written yet."""
 
     spec: RunSpec
+    run_id: str
     cluster: Any
     workload: Workload
     selection: Selection
@@ -74,12 +76,13 @@ def plan_run(spec: RunSpec) -> Plan:
         UsageError: options do not go together.
         EnvironmentFailure: a fault that was asked for cannot be had on this cluster.
     """
-    cluster, workload = make_cluster(spec), make_workload(spec)
+    run_id = new_run_id(spec)
+    cluster, workload = make_cluster(spec), make_workload(spec, run_id)
     selection = select(spec.nemesis, cluster.capabilities())
     world = World.of(cluster.nodes, workload.keys(), workload.split_keys(), selection.aspects)
     streams = Streams(spec.seed).below("nemesis")
     schedule = draw_schedule(selection.kinds, world, streams, interval_ns=spec.interval_ns, limit_ns=spec.time_limit_ns)
-    return Plan(spec, cluster, workload, selection, schedule)
+    return Plan(spec, run_id, cluster, workload, selection, schedule)
 
 
 class Watcher:
@@ -143,9 +146,10 @@ def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[
                     plan.cluster,
                     plan.workload,
                     _nemesis(plan, journal),
-                    recorder.record,
+                    recorder,
                     folder=folder,
                     so_far=lambda: judge_run(folder),
+                    pool=_client_processes(plan, folder),
                     observe=watcher.observe,
                     should_stop=lambda: watcher.tick() or stop.asked(),
                 )
@@ -164,6 +168,13 @@ def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[
         folder.remove()
         raise KeyboardInterrupt
     return outcome, None
+
+
+def _client_processes(plan: Plan, folder: RunFolder) -> WorkerPool | None:
+    """Client processes, where clients could harm or hang the process that they live in."""
+    if not plan.cluster.pd_addresses:
+        return None
+    return WorkerPool(plan.workload, plan.run_id, plan.spec.concurrency, DEADLINE_NS, folder.clients)
 
 
 def _nemesis(plan: Plan, journal: Journal) -> NemesisClient | None:

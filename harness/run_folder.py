@@ -23,6 +23,7 @@ HISTORY = "history.jsonl"
 COLUMNS = "columns.bin"
 JOURNAL = "journal.jsonl"
 LEADERS = "leaders.jsonl"
+CLIENTS = "clients.log"
 LOGS = "logs"
 ORIGIN = "origin.json"
 RESULTS = "results.json"
@@ -40,6 +41,7 @@ class RunFolder:
         self.columns = path / COLUMNS
         self.journal = path / JOURNAL
         self.leaders = path / LEADERS
+        self.clients = path / CLIENTS
         self.logs = path / LOGS
         self.origin = self.logs / ORIGIN
         self.results = path / RESULTS

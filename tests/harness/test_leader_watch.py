@@ -17,6 +17,7 @@ from harness.history import History
 from harness.leader_watch import LeaderChange, changes, watching_leaders
 from harness.registry import make_spec
 from harness.rng import Streams
+from harness.recorder import Recorder
 from harness.run import Plan, Watcher, plan_run, record
 from harness.run_folder import RunFolder
 from harness.virtual_time import VirtualLoop
@@ -187,9 +188,10 @@ def test_logs_are_kept_when_the_run_failed(tmp_path):
                 cluster,
                 workload,
                 None,
-                lambda op: op,
+                Recorder(folder.history),
                 folder=folder,
                 so_far=lambda: pytest.fail("the run never began"),
+                pool=None,
                 observe=lambda _: None,
                 should_stop=lambda: False,
             )
