@@ -138,6 +138,7 @@ def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[
     stop = _Stop()
     journal = Journal(folder.journal)
     recorder = Recorder(folder.history, folder.columns, plan.workload.encoder)
+    pool = _client_processes(plan, folder)
     try:
         with stop.on_signals():
             outcome = plan.cluster.run(
@@ -145,11 +146,11 @@ def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[
                     plan.spec,
                     plan.cluster,
                     plan.workload,
-                    _nemesis(plan, journal),
+                    _nemesis(plan, journal, pool),
                     recorder,
                     folder=folder,
                     so_far=lambda: judge_run(folder),
-                    pool=_client_processes(plan, folder),
+                    pool=pool,
                     observe=watcher.observe,
                     should_stop=lambda: watcher.tick() or stop.asked(),
                 )
@@ -177,11 +178,12 @@ def _client_processes(plan: Plan, folder: RunFolder) -> WorkerPool | None:
     return WorkerPool(plan.workload, plan.run_id, plan.spec.concurrency, DEADLINE_NS, folder.clients)
 
 
-def _nemesis(plan: Plan, journal: Journal) -> NemesisClient | None:
+def _nemesis(plan: Plan, journal: Journal, pool: WorkerPool | None) -> NemesisClient | None:
     if not plan.selection.kinds:
         return None
     keys, splits = plan.workload.keys(), plan.workload.split_keys()
-    return NemesisClient(plan.cluster, plan.schedule, keys, splits, None if plan.cluster.deterministic else journal)
+    faults_last = None if plan.cluster.deterministic else journal  # they outlive this process
+    return NemesisClient(plan.cluster, plan.schedule, keys, splits, faults_last, clients=pool)
 
 
 def write_spec(folder: RunFolder, spec: RunSpec, cluster: Cluster) -> None:

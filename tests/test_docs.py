@@ -254,6 +254,7 @@ def test_every_file_and_field_of_a_run_is_explained():
         run_folder.SPEC,
         run_folder.HISTORY,
         run_folder.COLUMNS,
+        run_folder.CLIENTS,
         run_folder.JOURNAL,
         run_folder.LEADERS,
         f"{run_folder.LOGS}/{run_folder.ORIGIN}",

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from cluster import tikv_wheel
 from cluster.api import ASPECTS, KILL_CLIENT, Cluster, Faults, Store
 from cluster.external import REASON, ExternalCluster
 from cluster.pd_http import pd_facts
+from cluster.probe import probe
+from cluster.tikv import TikvStore
 from harness.exit_codes import EnvironmentFailure, ExitCode, UsageError
 
 has_wheel = pytest.mark.skipif(
@@ -38,40 +41,38 @@ def dead_port() -> int:
         return server.getsockname()[1]
 
 
-def start_elsewhere(url: str) -> tuple[str, float]:
-    """Start an external cluster in another process, since the extension may crash the one it was loaded into."""
+def run_bank(url: str, folder: Path) -> tuple[list[str], float]:
+    """What the command says of such a cluster: its exit code, whether it loaded the extension itself, its sentences."""
     program = f"""
-        import os, sys
-        from cluster.external import ExternalCluster
-        from cluster.tikv_wheel import needs_hard_exit
-        cluster = ExternalCluster({url!r})
-        try:
-            cluster.run(cluster.start([]))
-        except Exception as error:
-            print(type(error).__name__, getattr(error, "code", None), needs_hard_exit(), error, flush=True)
-        os._exit(0)
+        import sys
+        from harness.cli import invoke
+        from harness.guard import run_guarded
+        code = run_guarded(lambda: invoke(["run", "bank", "--cluster", {url!r}, "--out", {str(folder)!r}]))
+        print(code, "tikv_client" in sys.modules)
     """
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=60
     )
-    return done.stdout, time.monotonic() - started
+    said = [line for line in done.stderr.splitlines() if line.startswith("quorumquake: ")]
+    return [done.stdout.strip(), *said], time.monotonic() - started
 
 
 @has_wheel
-def test_a_pd_that_is_not_there_is_an_environment_failure_that_names_it(dead_port):
-    said, _ = start_elsewhere(f"pd://127.0.0.1:{dead_port}")
-    assert said.startswith(f"EnvironmentFailure {ExitCode.ENVIRONMENT} True no PD of a cluster answers at ")
-    assert f"127.0.0.1:{dead_port}" in said
-    assert ".rs" not in said
-    assert len(said.splitlines()) == 1
+def test_a_pd_that_is_not_there_is_an_environment_failure_that_names_it(dead_port, tmp_path):
+    (ended, *said), _ = run_bank(f"pd://127.0.0.1:{dead_port}", tmp_path)
+    assert ended == f"{ExitCode.ENVIRONMENT} False"
+    assert len(said) == 1
+    assert said[0].startswith(f"quorumquake: no PD of a cluster answers at 127.0.0.1:{dead_port} ")
+    assert ".rs" not in said[0]
+    assert not list(tmp_path.glob("bank/*/history.jsonl"))
 
 
 @has_wheel
-def test_a_pd_that_never_answers_is_given_up(silent_port):
-    said, took = start_elsewhere(f"pd://127.0.0.1:{silent_port}")
-    assert said.startswith("EnvironmentFailure")
-    assert f"127.0.0.1:{silent_port} (no answer within 8 s)" in said
+def test_a_pd_that_never_answers_is_given_up(silent_port, tmp_path):
+    (ended, *said), took = run_bank(f"pd://127.0.0.1:{silent_port}", tmp_path)
+    assert ended == f"{ExitCode.ENVIRONMENT} False"
+    assert f"127.0.0.1:{silent_port} (no answer within 8 s)" in said[0]
     assert took < 30  # it would be for ever
 
 
@@ -79,7 +80,7 @@ def test_a_missing_client_is_told_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "tikv_client", None)
     monkeypatch.setattr(importlib.metadata, "version", lambda _name: "0.0.4")
     with pytest.raises(EnvironmentFailure, match=r"CPython 3\.11 on x86-64") as raised:
-        asyncio.run(ExternalCluster("pd://127.0.0.1:1").start([]))
+        asyncio.run(probe(TikvStore(["127.0.0.1:1"]), ["127.0.0.1:1"]))
     assert "\n" not in str(raised.value)
 
 
@@ -100,14 +101,14 @@ class _Importer:
         return name
 
 
-def test_every_fault_is_refused_with_the_reason():
+def test_every_fault_is_refused_with_the_reason_but_that_of_our_own_clients():
     cluster = ExternalCluster("pd://127.0.0.1:1")
-    injections = cluster.capabilities()
-    assert injections
+    injections = dict(cluster.capabilities())
+    assert injections.pop(KILL_CLIENT).available
     for name, capability in injections.items():
         assert not capability.available
         assert capability.reason == REASON
-        if name not in {*ASPECTS, KILL_CLIENT}:
+        if name not in ASPECTS:
             with pytest.raises(UsageError, match=REASON):
                 asyncio.run(getattr(cluster.faults, name)("pd1", 1))
     # Whatever can be injected is in the list; undoing and asking for leaders are not injections.

@@ -15,9 +15,9 @@ from harness import drive
 from harness.clock import SECOND
 from harness.history import History
 from harness.leader_watch import LeaderChange, changes, watching_leaders
+from harness.recorder import Recorder
 from harness.registry import make_spec
 from harness.rng import Streams
-from harness.recorder import Recorder
 from harness.run import Plan, Watcher, plan_run, record
 from harness.run_folder import RunFolder
 from harness.virtual_time import VirtualLoop

@@ -142,9 +142,7 @@ def test_errors_mean_what_they_mean_to_a_client_in_the_harness(tmp_path):
     assert (outcome.ok, outcome.fail, outcome.info) == (1, 1, 3)
 
 
-@pytest.mark.parametrize(
-    ("f", "word"), [("leave", "worker-died"), ("block", "worker-hung"), ("freeze", "worker-hung")]
-)
+@pytest.mark.parametrize(("f", "word"), [("leave", "worker-died"), ("block", "worker-hung"), ("freeze", "worker-hung")])
 def test_a_client_process_that_is_lost_is_replaced(tmp_path, f, word):
     steps = [("pid", None), (f, None), ("pid", None), ("pid", None)]
     _, ops = run(tmp_path, script(*steps), concurrency=1)
@@ -244,4 +242,3 @@ def test_the_harness_that_was_stopped_does_not_blame_its_clients(tmp_path):
 
     _, ops = run(tmp_path, gen.limit(gen.repeat("nap", 0.3), 6), during=stall)
     assert {op.type for op in ops} == {INVOKE, OK}
-
