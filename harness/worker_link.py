@@ -167,6 +167,11 @@ class WorkerLink(asyncio.Protocol):
 
     # Looking.
 
+    def open_operation(self, process: int) -> Op | None:
+        """What a process has open there, as far as is known here."""
+        asked = self._open.get(process)
+        return None if asked is None or asked.answer.done() else asked.op
+
     def tick(self) -> int:
         """Count one more tick; return how many the operation that is open for the longest has seen."""
         longest = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 from pathlib import Path
@@ -32,8 +33,8 @@ SLOW_S: Final = 5.0  # for the watch to notice, on a machine that is busy
 START_S: Final = 60.0  # for the first client processes to be there
 STARTS: Final = 3  # in a row that end before they say a word: there will be no other end to the fourth
 STOP_S: Final = 4.0  # for clients to close at the end
-KILLS: Final = 3  # of processes one after the other, until one dies before its commit is answered
-COMMIT_S: Final = 1.0  # for a commit to come by
+COMMIT_S: Final = 2.0  # for a commit to come by
+INTO_COMMIT_S: Final = (0.0, 0.001, 0.002, 0.004, 0.008)  # a kill waits so long, in turn: prewrite, commit_ts, commit
 GONE_S: Final = 1.0
 NO_WORKER_PAUSE_S: Final = 0.1  # where there is none: without it the history would fill with that
 
@@ -123,10 +124,10 @@ class WorkerPool:
         self._patience = round((deadline_ns / SECOND + MARGIN_S) / TICK_S)  # in ticks
         self._made = 0
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._commit: asyncio.Future[tuple[WorkerLink, Committing, int]] | None = None
+        self._commit: asyncio.Future[tuple[WorkerLink, Committing, Op | None]] | None = None
+        self._delays = itertools.cycle(INTO_COMMIT_S)
         self._closing = False
         self.times: Times = NO_TIMES
-        self.replaced = 0
 
     @property
     def patience_ns(self) -> int:
@@ -218,7 +219,6 @@ class WorkerPool:
         slot = next(slot for slot in self._slots if slot.link is link)
         slot.silent_ends = 0 if link.pid else slot.silent_ends + 1
         if not self._closing and slot.silent_ends < STARTS:
-            self.replaced += 1
             self._fill(slot)
 
     async def _watch(self) -> None:
@@ -235,35 +235,38 @@ class WorkerPool:
     def on_committing(self, link: WorkerLink, news: Committing) -> None:
         """The first that is heard of is taken."""
         if self._commit is not None and not self._commit.done():
-            link.end = CLIENT_KILLED
-            link.kill()
-            self._commit.set_result((link, news, time.monotonic_ns()))
+            self._commit.set_result((link, news, link.open_operation(news.process)))
 
     async def kill(self) -> Evidence:
         """Kill a client process (SIGKILL) while one of its commits is under way; it is replaced.
 
-        The evidence has its ``pid`` and whether it is ``gone``, the ``process`` whose commit it was, ``into_commit_us``
-        (the time from the sending of the commit to the kill) and ``open``, the processes whose operations were lost
-        with it. It is verified if the client process is gone and the commit had no answer.
+        How far the commit gets differs from one kill to the next. The evidence has the ``pid`` and whether it is
+        ``gone``, the ``process`` whose commit it was, ``into_commit_us`` (the time from the sending of the commit to
+        the kill) and ``open``, the processes whose operations were lost with it. It is verified if the client process
+        is gone and the commit had no answer.
         """
-        evidence = await self._kill()
-        for _ in range(KILLS - 1):
-            if evidence.verified or "pid" not in evidence.measured:
-                break
-            evidence = await self._kill()
-        return evidence
-
-    async def _kill(self) -> Evidence:
-        self._commit = asyncio.get_running_loop().create_future()
+        deadline = time.monotonic() + COMMIT_S
+        commits = 0
         self._announce(on=True)
         try:
-            async with asyncio.timeout(COMMIT_S):
-                link, news, killed = await self._commit
+            while True:
+                self._commit = asyncio.get_running_loop().create_future()
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    link, news, op = await self._commit
+                commits += 1
+                await asyncio.sleep(next(self._delays))
+                if not link.is_lost and op is not None and link.open_operation(news.process) is op:
+                    return await self._kill(link, news)
         except TimeoutError:
-            return Evidence(verified=False, measured={"waited_ms": round(COMMIT_S * 1000)})
+            return Evidence(verified=False, measured={"commits": commits})
         finally:
             self._commit = None
             self._announce(on=False)
+
+    async def _kill(self, link: WorkerLink, news: Committing) -> Evidence:
+        link.end = CLIENT_KILLED
+        link.kill()
+        killed = time.monotonic_ns()
         gone = await _is_gone(link)
         lost = [op.process for op in link.lost_with]
         measured = {
