@@ -1,7 +1,8 @@
 """What was planned for a fault and what was measured of it, as a person reads it: with units, the same said once.
 
-What is measured is any JSON object. What stands in it under ``before``, ``during`` or ``after`` (or ``before_ns`` and
-the like), at any depth, is told as of before, during or after the fault; all else of when it was measured.
+What is measured is any JSON object, when a fault is put in place and when it is taken away. What stands in it under
+``before``, ``during`` or ``after`` (or ``before_ns``, ``wall_before_ms`` and the like), at any depth, is told as of
+then.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ def measured(fault: Fault) -> list[tuple[str, str]]:
     """The evidence: when it was measured, and what."""
     found = _by_phase(fault.measured)
     if not fault.lasting:
-        parts = [("before", found["before"]), ("done", found["during"]), ("after", found["after"])]
+        parts = [("before", found["before"]), ("done", _joined(found[""], found["during"])), ("after", found["after"])]
     else:
         removal = _by_phase(fault.removal)
         parts = [
             ("before", found["before"]),
-            ("in force", _joined(found["during"], found["after"])),
-            ("at its end", removal["before"]),
-            ("after", _joined(removal["during"], removal["after"])),
+            ("in force", _joined(_joined(found[""], found["during"]), found["after"])),
+            ("at its end", _joined(removal["before"], removal["during"])),
+            ("after", _joined(removal[""], removal["after"])),
         ]
     return [(when, shown(words, _LIMIT * 2)) for when, facts in parts if (words := _mapping(facts))]
 
@@ -70,11 +71,11 @@ def _named(fault: Fault) -> str:
 
 
 def _by_phase(facts: Mapping[Any, Any], depth: int = _DEPTH) -> dict[str, dict[str, Any]]:
-    """Take ``facts`` apart by ``_PHASES``, each part in the form of the whole."""
-    parts: dict[str, dict[str, Any]] = {phase: {} for phase in _PHASES}
+    """Take ``facts`` apart by ``_PHASES``, each part in the form of the whole; under "" what names none of them."""
+    parts: dict[str, dict[str, Any]] = {phase: {} for phase in ("", *_PHASES)}
     for key, value in facts.items():
-        phase, _, rest = key.partition("_")
-        if phase in _PHASES and (not rest or rest in _UNITS):
+        phase, rest = _phase_of(key)
+        if phase:
             inner = value if isinstance(value, dict) and not rest else {rest: value}
             parts[phase] = _joined(parts[phase], inner)
         elif isinstance(value, dict) and value and depth:
@@ -82,8 +83,17 @@ def _by_phase(facts: Mapping[Any, Any], depth: int = _DEPTH) -> dict[str, dict[s
                 if inner:
                     parts[name] = _joined(parts[name], {key: inner})
         else:
-            parts["during"] = _joined(parts["during"], {key: value})
+            parts[""] = _joined(parts[""], {key: value})
     return parts
+
+
+def _phase_of(key: str) -> tuple[str, str]:
+    """The phase that a key names, and the rest of the key: ``before`` and ``wall_ms`` of ``wall_before_ms``."""
+    words = key.split("_")
+    found = [word for word in words if word in _PHASES]
+    if len(found) != 1 or (len(words) > 1 and words[-1] not in (*_UNITS, "ppm")):
+        return "", key
+    return found[0], "_".join(word for word in words if word not in _PHASES)
 
 
 def _joined(first: Mapping[str, Any], second: Mapping[str, Any], depth: int = _DEPTH) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from checkers.stats import clients_work
 from harness.clock import SECOND
 from harness.history import History
 from reports.faults import Fault, in_force
@@ -38,8 +39,11 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 def gap_bounds(history: History, ok_at: Ints) -> tuple[Ints, Ints]:
-    """All gaps between the oks at ``ok_at``: from the first invocation of a client to its last entry."""
-    client = np.flatnonzero(np.asarray(history.process) >= 0)
+    """All gaps between the oks at ``ok_at``: from the first invocation of a client to its last entry.
+
+    Readbacks are left out: the history is judged before them, and nothing happens meanwhile.
+    """
+    client = np.flatnonzero(clients_work(history))
     if not len(client):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     ends = [int(history.time[client[0]]), int(history.time[client[-1]])]

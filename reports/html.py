@@ -7,7 +7,7 @@ Nothing in it runs: there is no script, and the page forbids itself to load or e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,12 @@ from harness.results import Results
 from harness.run_folder import RunFolder
 from harness.spec import RunSpec
 from harness.verdict import Anomaly, Edge
+from reports.availability import availability, meanwhile
 from reports.balances import Balances, balances
 from reports.cycle_drawing import draw_cycle, edge_class, edge_number
 from reports.fault_words import back_words, measured, named, planned
 from reports.faults import Fault
-from reports.gaps import Gap
-from reports.leader_figure import leader_figure
-from reports.leaders import leader_moves, leaderless, leaders_words, read_leaders, reigns
+from reports.leaders import leaderless, read_leaders
 from reports.log_windows import LogWindows, Window
 from reports.node_logs import NodeLogs
 from reports.op_words import OpView, views
@@ -44,14 +43,8 @@ from reports.words import CLAIMS, anomaly_words, headline, lead, ruled_out, spli
 _TEMPLATES = Path(__file__).parent / "templates"
 _OPS, _OTHERS, _FAULTS, _EDGES = 20, 12, 200, 40
 _ERRORS_READ, _ERRORS = 20_000, 12
-_GAPS, _MOVES = 20, 60
 _BRIEF = 220
 _TEXT = 4_000
-_CLOCKS = (
-    "A clock was skewed as a process reads it. Waits inside the kernel (sleeps, time-outs of epoll and of futexes) "
-    "keep true time, so a process whose monotonic clock is off may spin, or wait for longer than it meant to."
-)
-_STEADY = "No leader changed, as far as was seen."
 _TONES = {True: "valid", False: "invalid", "unknown": "unknown"}
 
 
@@ -129,11 +122,7 @@ def render_report(spec: Mapping[str, Any], results: Results, history: History, b
         "faults": [(fault, logs.of_fault(fault)) for fault in seen.faults[:_FAULTS]],
         "faults_left_out": max(len(seen.faults) - _FAULTS, 0),
         "logs_left_out": logs.full,
-        "clock_note": _CLOCKS if spec.get("cluster") != "sim" and any("clock" in f.kind for f in seen.faults) else "",
-        "gap": _gap(seen),
-        "gaps": _longest(seen.gaps),
-        "gaps_left_out": max(len(seen.gaps) - _GAPS, 0),
-        **_leader_section(beside.leaders, seen),
+        **availability(spec, seen, beside.leaders),
         "performance": performance_figure(done, seen.faults, seen.duration_ns) if seen.operations else None,
         "window": window,
         "timeline": draw_timeline(history, window, first.ops if first else [], seen.faults) if window else None,
@@ -161,7 +150,7 @@ def _environment() -> jinja2.Environment:
         leaderless=leaderless,
         listed=listed,
         measured=measured,
-        meanwhile=_meanwhile,
+        meanwhile=meanwhile,
         named=named,
         planned=planned,
         totals=totals,
@@ -249,42 +238,6 @@ def _bug_words(name: str, results: Results) -> str:
     else:
         outcome = f"It should show as {' or '.join(bug.expects)}, which is not named."
     return f"{bug.summary} Seen in {bug.seen_in}. {outcome}"
-
-
-def _gap(seen: Overview) -> str:
-    if seen.longest_gap is None:
-        return ""
-    gap = seen.longest_gap
-    return (
-        f"The longest time without an ok was {duration(gap.length)}, from {instant(gap.begin)} to {instant(gap.end)}."
-    )
-
-
-def _longest(gaps: Sequence[Gap]) -> list[Gap]:
-    """The longest of them, in the order of time."""
-    return sorted(sorted(gaps, key=lambda gap: -gap.length)[:_GAPS], key=lambda gap: gap.begin)
-
-
-def _meanwhile(gap: Gap) -> str:
-    """What was in force in a gap, or was over shortly before."""
-    if gap.faults:
-        return named(gap.faults)
-    if gap.last is None:
-        return "no fault"
-    return f"no fault; {named([gap.last])} was over {duration(gap.begin - gap.last.end_ns)} before"
-
-
-def _leader_section(changes: Sequence[LeaderChange], seen: Overview) -> dict[str, Any]:
-    rows = reigns(changes)
-    moves = leader_moves(rows, seen.faults)
-    drawn, left_out = leader_figure(rows, seen.faults, seen.duration_ns) if rows else (None, 0)
-    note = f"{count(len(moves), 'leader change')} seen: {leaders_words(moves)}." if moves else _STEADY
-    return {
-        "leaders": drawn,
-        "leaders_note": note + (f" {count(left_out, 'other region')} not drawn." if left_out else ""),
-        "moves": moves[:_MOVES],
-        "moves_left_out": max(len(moves) - _MOVES, 0),
-    }
 
 
 def _when(fault: Fault) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from checkers.coverage import MOST_INFO
-from checkers.stats import outcomes
+from checkers.stats import clients_work, outcomes
 from harness.columns import FAIL_CODE, INFO_CODE, INVOKE_CODE, OK_CODE
 from harness.history import History
 from reports.faults import Fault, read_faults
@@ -114,7 +114,7 @@ def overview(history: History, threads: int = 0) -> Overview:
     duration = int(history.time[-1]) if history.n else 0
     faults = read_faults(history.nemesis_ops(), duration)
     measure_recovery(faults, history, threads)
-    ok_at = done.at[done.type == OK_CODE]
+    ok_at = np.asarray(history.time, dtype=np.int64)[clients_work(history) & (np.asarray(history.type) == OK_CODE)]
     kinds = _kinds(history, done)
     return Overview(
         operations=sum(kind.invoked for kind in kinds),

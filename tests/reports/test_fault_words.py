@@ -38,13 +38,22 @@ def test_what_is_the_same_of_many_nodes_is_said_once() -> None:
 
 def test_before_during_and_after_are_told_apart_at_any_depth() -> None:
     start = {"kv1": {"before": {"state": "running"}, "during": {"state": "dead", "exit": 137}}, "before_ns": 5}
-    stop = {"kv1": {"before": {"state": "dead"}, "after": {"state": "running", "answers": True}}}
+    stop = {"kv1": {"before": {"state": "dead"}, "after": {"state": "running", "answers": True}}, "took_ms": 3}
     assert measured(fault(None, start, stop)) == [
         ("before", "kv1 (state running), 5 ns"),
         ("in force", "kv1 (state dead, exit 137)"),
         ("at its end", "kv1 (state dead)"),
-        ("after", "kv1 (state running, answers yes)"),
+        ("after", "took 3 ms, kv1 (state running, answers yes)"),
     ]
+    cut = {"links": 4, "during": {"connections": 0}, "dropped": 12, "after": {"connections": 4}}
+    assert measured(fault(None, {"before": {"connections": 4}, "during": {"connections": 0}}, cut)) == [
+        ("before", "connections 4"), ("in force", "connections 0"), ("at its end", "connections 0"),
+        ("after", "links 4, dropped 12, connections 4"),
+    ]  # fmt: skip
+    clock = {"wall_before_ms": 0.2, "wall_ms": 60_000.1, "monotonic_before_ms": 0.0, "before_lunch": "no"}
+    assert measured(fault(None, clock)) == [
+        ("before", "wall 200 µs, monotonic 0 ns"), ("in force", "wall 60 s, before lunch no"),
+    ]  # fmt: skip
     moved = {"region": 3, "before": "kv5", "target": "kv3", "after": "kv3"}
     assert measured(fault(None, moved, lasting=False)) == [
         ("before", "kv5"), ("done", "region 3, target kv3"), ("after", "kv3"),
