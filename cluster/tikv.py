@@ -10,7 +10,8 @@ What the client gets wrong is contained here:
   in ``close``;
 - a transaction whose commit failed keeps its locks alive by heartbeats for as long as the object lives: it is let go.
 
-Half a transaction reported as committed is not noticed here: only reading back at the commit_ts would show it.
+Half a transaction reported as committed is not noticed here: reading back at the commit_ts shows it, when all is over
+(``harness.readback``).
 """
 
 from __future__ import annotations
