@@ -116,7 +116,7 @@ def _first_at(file: BinaryIO, time: int) -> int:
     while low < high:
         middle = (low + high) // 2
         found = _next(file, middle)
-        if found is not None and found[0] < high and found[1] < time:
+        if found is not None and found[1] < time:
             low = found[2]
         else:
             high = middle

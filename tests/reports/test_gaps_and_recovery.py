@@ -121,6 +121,13 @@ def test_without_a_number_of_threads_each_process_counts() -> None:
     assert unknown.recovery == Recovery(23 * MS, 23 * MS, 23 * MS, 3, 1, 0)
 
 
+def test_an_operation_begun_as_the_fault_ends_counts() -> None:
+    for begin, expected in ((0, 10 * MS), (-1, None)):
+        history, _ = history_of([[(100 + begin, 10 - begin, "ok")], [], []], [(50, 50, True)])
+        (fault,) = overview(history, THREADS).faults
+        assert fault.recovered_ns == expected
+
+
 def test_one_that_is_left_behind_is_told() -> None:
     history = History.from_ops(made.real_run().ops())
     seen = overview(history, 12)

@@ -53,6 +53,9 @@ def test_a_move_names_the_fault_it_came_with() -> None:
     assert (move.source, move.target, move.lost, move.at) == ("pd1", "pd3", 4 * SECOND, 6 * SECOND)
     assert (move.faults, leaderless(move)) == ((kill,), 2 * SECOND)
     assert leaders_words([move]) == "1 of PD; for up to 2 s nobody was seen to lead"
+    moment = 3 * SECOND + SECOND // 2  # within the second before it was seen
+    (move,) = leader_moves(reigns(seen), [Fault("pd-transfer", moment, moment, False, True, ["pd1"], {}, {}, True)])
+    assert [fault.kind for fault in move.faults] == ["pd-transfer"]
     (move,) = leader_moves(reigns(seen[:2]), [])
     assert (move.target, leaderless(move)) == (None, None)
 
