@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness import commands
+from harness import cluster_commands, commands
 from harness.exit_codes import ExitCode
 from harness.guard import run_guarded
 
@@ -124,6 +124,56 @@ def list_(**options: Any) -> ExitCode:
 def doctor(**options: Any) -> ExitCode:
     """Say what works on this machine, what does not, and why."""
     return commands.doctor(**options)
+
+
+@cli.group()
+def cluster() -> None:
+    """Clusters in Docker: make one that stays, look after it, clean up what runs left behind."""
+
+
+@cluster.command()
+@click.option("--name", metavar="NAME", default=cluster_commands.DEFAULT_NAME, show_default=True, help="Its name.")
+@_docker_options
+@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="TOML with these options.")
+def up(**options: Any) -> ExitCode:
+    """Make a cluster that stays, and print what --cluster takes for it."""
+    return cluster_commands.up(**options)
+
+
+@cluster.command()
+@_FORMAT
+def status(**options: Any) -> ExitCode:
+    """Say which clusters are there, in what state, and which faults are in force."""
+    return cluster_commands.status(**options)
+
+
+@cluster.command()
+@click.argument("target", metavar="[NAME|RUN]", default=cluster_commands.DEFAULT_NAME)
+def heal(**options: Any) -> ExitCode:
+    """Take away every fault in force: on a cluster, or those that a run's journal names."""
+    return cluster_commands.heal(**options)
+
+
+@cluster.command()
+@click.argument("name", default=cluster_commands.DEFAULT_NAME)
+@click.option("--out", metavar="DIR", default="logs", show_default=True, help="The folder for the files.")
+def logs(**options: Any) -> ExitCode:
+    """Write the log of every node to a folder."""
+    return cluster_commands.logs(**options)
+
+
+@cluster.command()
+@click.argument("name", default=cluster_commands.DEFAULT_NAME)
+def down(**options: Any) -> ExitCode:
+    """Take a cluster away."""
+    return cluster_commands.down(**options)
+
+
+@cluster.command()
+@click.option("--all", "everything", is_flag=True, help="Also clusters that were left running on purpose.")
+def clean(**options: Any) -> ExitCode:
+    """Take away what crashed runs left behind."""
+    return cluster_commands.clean(**options)
 
 
 def invoke(arguments: list[str]) -> ExitCode:

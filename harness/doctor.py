@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -14,10 +13,15 @@ from typing import Literal
 
 import msgspec
 
+from cluster.docker.cluster import local_capabilities
+from cluster.docker.engine import Engine
+from cluster.tikv_wheel import PINNED, client_version
+from harness.exit_codes import EnvironmentFailure
+
 State = Literal["ok", "missing", "wrong"]
 
 PACKAGES = ("harness", "workloads", "nemesis", "checkers", "reports", "cluster")
-_NEEDED = ("click", "jinja2", "matplotlib", "msgspec", "networkx", "numpy", "pandas", "rich", "scipy")
+_NEEDED = ("click", "docker", "httpx", "jinja2", "matplotlib", "msgspec", "networkx", "numpy", "pandas", "rich", "scipy")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -36,7 +40,7 @@ class Finding(msgspec.Struct, frozen=True):
 def examine() -> list[Finding]:
     """Look at everything; never raises."""
     findings: list[Finding] = []
-    for look in (_python, _libraries, _shadowing, _tikv_client, _docker, _chromium, _folder):
+    for look in (_python, _libraries, _shadowing, _tikv_client, _docker, _faults, _chromium, _folder):
         try:
             findings.extend(look())
         except Exception as error:  # noqa: BLE001 (a doctor who faints helps nobody)
@@ -80,26 +84,40 @@ def _shadowing() -> Iterator[Finding]:
 
 def _tikv_client() -> Iterator[Finding]:
     subject = "tikv-client"
-    try:
-        version = importlib.metadata.version("tikv-client")
-    except importlib.metadata.PackageNotFoundError:
-        why = "is not installed: `pip install tikv-client==0.0.4`"
+    version = client_version()
+    if version and version != PINNED:
+        says = f"{version} is installed, but what its errors mean is known for {PINNED} only: "
+        yield Finding(subject, "missing", f"{says}`pip install tikv-client=={PINNED}`")
+    elif version:
+        yield Finding(subject, "ok", f"{version}: --cluster docker and --cluster pd://HOST:PORT can be used")
+    else:
+        why = f"is not installed: `pip install tikv-client=={PINNED}`"
         if sys.version_info[:2] != (3, 11) or platform.machine() not in ("x86_64", "AMD64"):
             why = (
                 "has wheels for CPython 3.11 on x86_64 only, and this is "
-                f"{platform.python_version()} on {platform.machine()}: use such a Python for --cluster pd://..."
+                f"{platform.python_version()} on {platform.machine()}: use such a Python for real clusters"
             )
         yield Finding(subject, "missing", f"{why}; the simulated cluster works without it")
-        return
-    yield Finding(subject, "ok", f"{version}: --cluster pd://HOST:PORT can be used")
 
 
 def _docker() -> Iterator[Finding]:
-    socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
-    if socket.startswith("/") and not Path(socket).exists():
-        yield Finding("docker", "missing", f"no engine at {socket} (not needed yet: no cluster here runs in Docker)")
-    else:
-        yield Finding("docker", "ok", f"an engine may answer at {socket}")
+    try:
+        engine = Engine()
+    except EnvironmentFailure as failure:
+        yield Finding("docker", "missing", str(failure))
+        return
+    yield Finding("docker", "ok", f"engine {engine.version} answers: --cluster docker can be used")
+    engine.close()
+
+
+def _faults() -> Iterator[Finding]:
+    """What could be injected into a cluster in Docker: tried, on nothing but what was made for trying."""
+    for names, capability in local_capabilities():
+        subject = f"fault: {names}"
+        if capability.available:
+            yield Finding(subject, "ok", "can be injected into a cluster in Docker")
+        else:
+            yield Finding(subject, "missing", capability.reason)
 
 
 def _chromium() -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from cluster.api import Cluster
+from cluster.docker.cluster import DockerCluster
 from cluster.external import ExternalCluster
 from cluster.sim.bugs import BUGS
 from cluster.sim.cluster import SimCluster
@@ -20,6 +21,8 @@ from harness.spec import RunSpec
 from harness.suggest import unknown_name
 from nemesis.registry import ALL, expand
 from workloads.bank import Bank
+
+KEPT = "docker:"  # before the name of a cluster that was left running
 
 WORKLOADS: Mapping[str, type[Workload]] = {cls.name: cls for cls in (Bank,)}
 
@@ -93,7 +96,7 @@ def make_workload(spec: RunSpec, run_id: str) -> Workload:
 
 def check_cluster(name: str) -> None:
     """Raise a UsageError unless ``--cluster`` names a kind of cluster there is."""
-    if name not in ("sim", "docker") and not name.startswith(("pd://", "docker:")):
+    if name not in ("sim", "docker") and not name.startswith(("pd://", KEPT)):
         raise UsageError(f"--cluster takes sim, docker, docker:NAME or pd://HOST:PORT[,HOST:PORT...], not {name!r}")
 
 
@@ -108,4 +111,8 @@ def make_cluster(spec: RunSpec) -> Cluster:
     if spec.simulated:
         bugs = frozenset({spec.bug} if spec.bug else ())
         return SimCluster(Streams(spec.seed).below("cluster"), nodes=spec.nodes, bugs=bugs)
+    if spec.docker is not None:
+        return DockerCluster.new(spec.docker)
+    if spec.cluster.startswith(KEPT):
+        return DockerCluster.existing(spec.cluster.removeprefix(KEPT))
     return ExternalCluster(spec.cluster)

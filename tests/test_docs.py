@@ -175,6 +175,15 @@ def test_every_option_of_run_has_a_row_with_its_default(option):
         assert default in {"", "none", "drawn", "one for small machines", "all`; on `pd://` `none"}
 
 
+def test_the_commands_for_clusters_and_their_options_are_named():
+    page = (DOCS / "docker.md").read_text()
+    for name, command in cli.commands["cluster"].commands.items():
+        row = next(row for row in rows(page) if row[0].startswith(f"`quorumquake cluster {name}"))
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert f"`{parameter.opts[0]}`" in page if name == "up" else row[2]
+
+
 def test_the_options_of_the_other_commands_are_named():
     for name, command in cli.commands.items():
         if name == "run":
@@ -183,7 +192,7 @@ def test_the_options_of_the_other_commands_are_named():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert f"`{parameter.opts[0]}`" in row[2]
-    assert len(cli.commands) == 6
+    assert len(cli.commands) == 7
 
 
 def test_every_key_of_the_file_is_an_option():

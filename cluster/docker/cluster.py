@@ -1,0 +1,287 @@
+"""A real cluster in Docker, behind ``cluster.api.Cluster``: made for one run, or left running and used again."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from cluster.api import ASPECTS, INJECTIONS, KILL_CLIENT, Capability, Node
+from cluster.docker.clocks import ProcessClocks
+from cluster.docker.engine import Engine
+from cluster.docker.faults import DockerFaults
+from cluster.docker.images import ensure_images, image_id
+from cluster.docker.layout import Layout
+from cluster.docker.network import NetNode, NodeNetworks
+from cluster.docker.nodes import Nodes
+from cluster.docker.objects import find_cluster, make_network, new_name, owner_of_this_process, remove_cluster
+from cluster.docker.ready import split_at, spread_leaders, until_ready
+from cluster.docker.regions import Regions
+from cluster.pd_api import PdApi, PdError
+from cluster.tikv_wheel import client_version
+from harness.clock import RealClock
+from harness.exit_codes import EnvironmentFailure, UsageError
+from harness.spec import DockerOptions
+
+T = TypeVar("T")
+
+MEMORY_PER_NODE_MB: Final = 200
+_POSSIBLE: Final = Capability(available=True)
+
+
+class DockerCluster:
+    """One cluster. Use ``new`` or ``existing``.
+
+    Attributes:
+        layout: its nodes.
+    """
+
+    name = "docker"
+    deterministic = False
+
+    def __init__(self, engine: Engine, layout: Layout, *, owner: str | None) -> None:
+        """``owner``: the process for whose run it is to be made, empty if it is to stay; None: it is there already."""
+        self.clock = RealClock()
+        self._engine = engine
+        self._owner = owner
+        self._api = PdApi(layout.pd_addresses)
+        self._members = Nodes(engine, layout, self._api)
+        self._networks = NodeNetworks(self._net_nodes)
+        self._clocks = ProcessClocks()
+        regions = Regions(self._api, self._members.at)
+        self.faults = DockerFaults(self._members, regions, self._api, networks=self._networks, clocks=self._clocks)
+        self._began = time.time()
+        self._facts: dict[str, Any] = {}
+        self._lock: int | None = None
+
+    @staticmethod
+    def new(options: DockerOptions, name: str = "") -> DockerCluster:
+        """A cluster that is made by ``start``: for this process's run, or, with a name, to stay.
+
+        Raises:
+            EnvironmentFailure: no engine answers.
+            UsageError: the name would not do.
+        """
+        layout = Layout.of(name or new_name(), options)
+        return DockerCluster(Engine(), layout, owner="" if name else owner_of_this_process())
+
+    @staticmethod
+    def existing(name: str) -> DockerCluster:
+        """A cluster that was left running.
+
+        Raises:
+            EnvironmentFailure: no engine answers.
+            UsageError: there is no such cluster, or not all of it.
+        """
+        engine = Engine()
+        found = find_cluster(engine, name)
+        if found is None:
+            raise UsageError(f"there is no cluster {name!r}: `quorumquake cluster up --name {name}` makes one")
+        if found.layout is None:
+            raise UsageError(f"of the cluster {name!r} only parts are left: `quorumquake cluster down {name}`")
+        return DockerCluster(engine, found.layout, owner=None)
+
+    @property
+    def layout(self) -> Layout:
+        """Its nodes, those included that have joined."""
+        return self._members.layout
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The servers that faults can be aimed at."""
+        return tuple(node.place.node for node in self._members)
+
+    @property
+    def pd_addresses(self) -> tuple[str, ...]:
+        """Where clients connect to."""
+        return self.layout.pd_addresses
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run the coroutine on the standard library's event loop."""
+        try:
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                return runner.run(main)
+        finally:
+            if self._owner:
+                # After an interruption a thread may have made something that ``stop`` did not see; all have ended now.
+                remove_cluster(self._engine, self.layout.name)
+                self._engine.close()
+
+    def capabilities(self) -> Mapping[str, Capability]:
+        """What works here depends on the kernel, its tools and our rights."""
+        clocks = self._clocks.capability()
+        found: dict[str, Capability] = dict.fromkeys((*INJECTIONS, *ASPECTS, KILL_CLIENT), _POSSIBLE)
+        found |= dict.fromkeys(("skew", "drift", "step_monotonic"), clocks)
+        found |= self._networks.capabilities()
+        if len(self.layout.pds) == 1:
+            found["transfer_pd_leader"] = Capability(available=False, reason="PD has one member only")
+        return found
+
+    # Its life.
+
+    async def start(self, split_keys: Sequence[bytes]) -> None:
+        """Make it, unless it is there; wait until it serves; split and spread its regions.
+
+        Raises:
+            EnvironmentFailure: it does not come up; what of it was made is taken away by ``stop``.
+        """
+        if self._owner is None:
+            self.take()
+            await self._members.find_holders()
+            await self._members.must_run()
+        else:
+            await self._make()
+        self._began = time.time()
+        stores = len([node for node in self._members if node.place.role == "tikv"])
+        await until_ready(self._api, stores, self._members.must_live)
+        if split_keys:
+            await split_at(self._api, split_keys)
+            await until_ready(self._api, stores, self._members.must_live)
+            await spread_leaders(self._api, split_keys)
+        self._facts = await self._ask()
+        await self.faults.look()
+
+    async def _make(self) -> None:
+        _must_have_memory(len(self.layout.places))
+        await ensure_images(self._engine, self.layout.options)
+        await self._engine.call(make_network, self._engine, self.layout, self._owner or "")
+        await self._members.create()
+        await self._members.start()
+
+    async def stop(self) -> None:
+        """Take it away, if it was made for this run; else let go of it."""
+        if self._owner:
+            await self.remove()
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of it without changing anything."""
+        await self._api.close()
+        self._engine.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def remove(self) -> list[str]:
+        """Take it away; return the names of what was there."""
+        return await self._engine.call(remove_cluster, self._engine, self.layout.name)
+
+    def store(self, client: str) -> Any:
+        """Clients live in processes of their own (``pd_addresses``)."""
+        raise NotImplementedError(client)
+
+    # For whoever looks after clusters that stay.
+
+    async def states(self) -> dict[str, str]:
+        """For each node its address and what the engine says of its process."""
+        found = {}
+        for node in self._members:
+            state = await node.state()
+            found[node.name] = f"{node.place.address}:{node.place.port} {state.status}"
+        return found
+
+    async def residue(self) -> list[str]:
+        """What of our faults is in force in the nodes' networks, in words."""
+        try:
+            await self._members.find_holders()
+        except EnvironmentFailure as failure:
+            return [str(failure)]
+        return await self._networks.residue()
+
+    async def heal(self) -> list[str]:
+        """Bring every process and every network back to normal, whatever did that; say what could not be."""
+        await self._members.find_holders()
+        failures = []
+        await self._networks.clear()
+        for node in self._members:
+            state = await node.resume()
+            if state.status == "dead":
+                state = await node.start()
+            if state.status != "running":
+                failures.append(f"{node.name} is {state.status}")
+            elif (evidence := await self._clocks.drift(state.pid, 0)).verified is False:
+                failures.append(f"the clocks of {node.name} are not true: {evidence.measured}")
+        return failures
+
+    async def save_all_logs(self, folder: Path) -> None:
+        """Write what each node has logged since it was made."""
+        await self._members.save_logs(folder, 0)
+
+    async def save_logs(self, folder: Path) -> None:
+        """Write what each node has logged since the cluster was taken into use."""
+        await self._members.save_logs(folder, self._began)
+
+    def describe(self) -> dict[str, Any]:
+        """Images, versions and addresses, as far as ``start`` found them."""
+        options = self.layout.options
+        return {
+            "kind": self.name,
+            "cluster": self.layout.name,
+            "nodes": {place.name: f"{place.address}:{place.port}" for place in self.layout.places},
+            "images": {"pd": self.layout.image("pd"), "kv": self.layout.image("tikv")},
+            "configuration": {"pd": options.pd_config or "small", "kv": options.kv_config or "small"},
+            "client": f"tikv-client {client_version()}".strip(),
+            "engine": self._engine.version,
+            **self._facts,
+        }
+
+    # Parts.
+
+    def take(self) -> None:
+        """Hold the cluster for this process: two runs that break it would be in each other's histories."""
+        path = Path(tempfile.gettempdir()) / f"quorumquake-{os.getuid()}-{self.layout.name}.lock"
+        self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            self._lock = None
+            raise EnvironmentFailure(f"another run uses the cluster {self.layout.name!r}") from None
+
+    async def _ask(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        try:
+            facts["pd_version"] = await self._api.version()
+            facts["stores"] = {self._members.at(store.address): store.version for store in await self._api.stores()}
+            facts["cluster_id"] = await self._api.cluster_id()
+            facts["regions"] = len(await self._api.regions())
+        except PdError:
+            pass
+        options = self.layout.options
+        for role, image in (("pd", options.pd_image), ("kv", options.kv_image)):
+            facts[f"{role}_image_id"] = await image_id(self._engine, f"{image}:{options.version}")
+        return facts
+
+    def _net_nodes(self) -> list[NetNode]:
+        places = [(node.place, *node.holder) for node in self._members]
+        return [
+            NetNode(name=place.name, address=place.address, pid=pid, port=place.port, container=container)
+            for place, container, pid in places
+            if pid
+        ]
+
+
+def _must_have_memory(nodes: int) -> None:
+    needed = nodes * MEMORY_PER_NODE_MB
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return
+    free = next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), needed)
+    if free < needed:
+        raise EnvironmentFailure(
+            f"{nodes} nodes need about {needed} MB of memory, and {free} MB are free: fewer with --pd and --kv"
+        )
+
+
+def local_capabilities() -> list[tuple[str, Capability]]:
+    """What this machine can inject into a cluster in Docker, whether an engine runs or not; names that go together."""
+    possible = NodeNetworks(lambda: [], runner_for_this_user()).capabilities()
+    possible["clock"] = ProcessClocks().capability()
+    possible["kill, stop, pause"] = _POSSIBLE
+    return sorted(possible.items())

@@ -1,0 +1,167 @@
+"""What there is of ours in Docker, found by labels alone: whoever made it may be gone."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+import docker.errors
+import docker.types
+import msgspec
+
+from cluster.docker.engine import Engine
+from cluster.docker.layout import CLUSTER, NETWORK_PART, NODE, OPTIONS, OWNER, PART, ROLE, Layout, Place
+from cluster.docker.node import remove_container
+from harness.exit_codes import EnvironmentFailure
+from harness.spec import DockerOptions
+
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A cluster that is there, whole or in parts.
+
+    Attributes:
+        layout: as far as its objects tell it; None without a network that says what was asked for.
+        stays: it was meant to outlive whoever made it.
+        orphaned: it was made for one run, and whoever made it is gone.
+    """
+
+    name: str
+    layout: Layout | None
+    stays: bool
+    orphaned: bool
+
+
+def new_name() -> str:
+    """For a cluster that is made for one run."""
+    return f"run-{secrets.token_hex(3)}"
+
+
+def find_clusters(engine: Engine) -> list[Found]:
+    """All clusters, by name. Blocks."""
+    networks = {network["Labels"][CLUSTER]: network for network in engine.do(engine.api.networks, filters=_ours())}
+    containers = engine.do(engine.api.containers, all=True, filters=_ours())
+    names = sorted({*networks, *(container["Labels"][CLUSTER] for container in containers)})
+    return [_found(name, networks.get(name), containers) for name in names]
+
+
+def _found(name: str, network: dict[str, Any] | None, containers: list[dict[str, Any]]) -> Found:
+    if network is None:
+        return Found(name, None, stays=False, orphaned=True)
+    labels = network["Labels"]
+    owner = labels.get(OWNER, "")
+    layout = None
+    with contextlib.suppress(msgspec.MsgspecError, KeyError):
+        options = msgspec.json.decode(labels[OPTIONS], type=DockerOptions)
+        layout = Layout(name, options, _places(name, network, containers))
+    return Found(name, layout, stays=not owner, orphaned=bool(owner) and not _alive(owner))
+
+
+def _places(name: str, network: dict[str, Any], containers: list[dict[str, Any]]) -> tuple[Place, ...]:
+    places = []
+    for container in containers:
+        labels = container["Labels"]
+        if labels[CLUSTER] != name or labels.get(PART) != NETWORK_PART:
+            continue
+        endpoint = container["NetworkSettings"]["Networks"].get(network["Name"], {})
+        address = endpoint.get("IPAddress") or (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "")
+        places.append(Place(labels[NODE], labels[ROLE], address))
+    return tuple(sorted(places, key=lambda place: (place.role, ipaddress.IPv4Address(place.address or "0.0.0.0"))))  # noqa: S104
+
+
+def find_cluster(engine: Engine, name: str) -> Found | None:
+    """The cluster of that name. Blocks."""
+    return next((found for found in find_clusters(engine) if found.name == name), None)
+
+
+def make_network(engine: Engine, layout: Layout, owner: str) -> None:
+    """Make the cluster's network. Blocks.
+
+    Raises:
+        EnvironmentFailure: the name or the subnet is in use.
+    """
+    if find_cluster(engine, layout.name) is not None:
+        raise EnvironmentFailure(
+            f"there is a cluster {layout.name!r} already: `quorumquake cluster down {layout.name}`"
+        )
+    pool = docker.types.IPAMPool(subnet=layout.options.subnet)
+    labels = {
+        CLUSTER: layout.name,
+        PART: "network",
+        OPTIONS: msgspec.json.encode(layout.options).decode(),
+        OWNER: owner,
+    }
+    try:
+        engine.do(
+            engine.api.create_network,
+            layout.network,
+            driver="bridge",
+            ipam=docker.types.IPAMConfig(pool_configs=[pool]),
+            labels=labels,
+            check_duplicate=True,
+        )
+    except EnvironmentFailure as failure:
+        if "overlap" not in str(failure):
+            raise
+        users = [found.name for found in find_clusters(engine)]
+        hint = f" (clusters that are there: {', '.join(users)}; `quorumquake cluster clean`)" if users else ""
+        raise EnvironmentFailure(
+            f"the subnet {layout.options.subnet} is in use{hint}: choose another one with --subnet"
+        ) from None
+
+
+def remove_cluster(engine: Engine, name: str) -> list[str]:
+    """Take all objects of a cluster away; return their names. Blocks."""
+    mine = {"label": f"{CLUSTER}={name}"}
+    removed = []
+    # Servers first: they live in the network of the others.
+    containers = engine.do(engine.api.containers, all=True, filters=mine)
+    for container in sorted(containers, key=lambda container: container["Labels"].get(PART) == NETWORK_PART):
+        engine.do(remove_container, engine, container["Id"])
+        removed.append(container["Names"][0].lstrip("/"))
+    for network in engine.do(engine.api.networks, filters=mine):
+        with contextlib.suppress(docker.errors.NotFound):
+            engine.do(engine.api.remove_network, network["Id"])
+        removed.append(network["Name"])
+    return removed
+
+
+def _ours() -> dict[str, str]:
+    return {"label": CLUSTER}
+
+
+# Who made a cluster for a run: a process, told apart from later ones of the same number.
+
+
+def owner_of_this_process() -> str:
+    """This process, for the label."""
+    return f"{_boot()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def _alive(owner: str) -> bool:
+    """Whether that process still runs; of another machine's nobody knows, so it is taken to."""
+    boot, _, rest = owner.partition(":")
+    pid, _, started = rest.partition(":")
+    if not pid.isdigit() or not boot or not started:
+        return True
+    return boot != _boot() or _started(int(pid)) == started
+
+
+def _boot() -> str:
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since the machine did; empty if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

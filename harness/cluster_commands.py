@@ -1,0 +1,154 @@
+"""What ``quorumquake cluster`` does: clusters in Docker that stay, and what runs left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from cluster.docker.cluster import DockerCluster
+from cluster.docker.engine import Engine
+from cluster.docker.objects import Found, find_clusters, remove_cluster
+from harness.config import load_config
+from harness.exit_codes import ExitCode, UsageError
+from harness.judge import read_spec
+from harness.registry import KEPT
+from harness.run_folder import RunFolder
+from harness.settings import docker_options, merge
+
+T = TypeVar("T")
+
+DEFAULT_NAME = "default"
+
+
+def up(name: str, config: Path | None, **given: Any) -> ExitCode:
+    """``cluster up``: make a cluster that stays, and wait until it serves."""
+    options = docker_options(merge(given, load_config(config, Path.cwd())))
+    cluster = DockerCluster.new(options, name)
+    try:
+        _run(_up(cluster))
+    except BaseException:
+        _say(f"taking what there is of {name} away again")
+        _run(cluster.remove())
+        raise
+    _say(f"{name} serves: PD at {', '.join(cluster.pd_addresses)}")
+    _print(f"{KEPT}{name}")
+    return ExitCode.VALID
+
+
+async def _up(cluster: DockerCluster) -> None:
+    await cluster.start([])
+    await cluster.stop()
+
+
+def status(form: str | None) -> ExitCode:
+    """``cluster status``: what is there, and in what state."""
+    engine = Engine()
+    described = [_run(_status(engine, found)) for found in find_clusters(engine)]
+    if form == "json":
+        _print(msgspec.json.encode(described).decode())
+        return ExitCode.VALID
+    if not described:
+        _say("no cluster is there")
+    for cluster in described:
+        _print(f"{cluster['name']}: {cluster['is']}")
+        for node, words in cluster["nodes"].items():
+            _print(f"  {node:<6} {words}")
+        for words in cluster["in force"]:
+            _print(f"  in force: {words}")
+    return ExitCode.VALID
+
+
+async def _status(engine: Engine, found: Found) -> dict[str, Any]:
+    kind = "left running" if found.stays else "left behind by a run that is gone" if found.orphaned else "of a run"
+    if found.layout is None:
+        return {"name": found.name, "is": "parts of a cluster", "nodes": {}, "in force": []}
+    cluster = DockerCluster(engine, found.layout, owner=None)
+    try:
+        return {"name": found.name, "is": kind, "nodes": await cluster.states(), "in force": await cluster.residue()}
+    finally:
+        await cluster.close()
+
+
+def heal(target: str) -> ExitCode:
+    """``cluster heal``: take every fault away that is in force, by a run's journal and by what is seen."""
+    name, folder = _aim(target)
+    cluster = DockerCluster.existing(name)
+    cluster.take()
+    failures = _run(_heal(cluster, folder))
+    for failure in failures:
+        _say(failure)
+    if failures:
+        return ExitCode.ENVIRONMENT
+    _say(f"{name} is healed")
+    return ExitCode.VALID
+
+
+def _aim(target: str) -> tuple[str, RunFolder | None]:
+    """The cluster that is meant, and the run whose journal says what is in force, if a run was named."""
+    if not Path(target).exists():
+        return target.removeprefix(KEPT), None
+    folder = RunFolder.open(Path(target))
+    name = read_spec(folder).cluster
+    if name.startswith(KEPT):
+        return name.removeprefix(KEPT), folder
+    raise UsageError(f"{target} is no run on a cluster that was left running, but on {name}")
+
+
+async def _heal(cluster: DockerCluster, folder: RunFolder | None) -> list[str]:
+    del folder
+    try:
+        return await cluster.heal()
+    finally:
+        await cluster.close()
+
+
+def logs(name: str, out: str) -> ExitCode:
+    """``cluster logs``: write the log of every node to a folder."""
+    cluster = DockerCluster.existing(name)
+    _run(_save(cluster, Path(out)))
+    for file in sorted(Path(out).glob("*.log")):
+        _print(str(file))
+    return ExitCode.VALID
+
+
+async def _save(cluster: DockerCluster, folder: Path) -> None:
+    await cluster.save_all_logs(folder)
+    await cluster.close()
+
+
+def down(name: str) -> ExitCode:
+    """``cluster down``: take a cluster away."""
+    engine = Engine()
+    removed = remove_cluster(engine, name)
+    if not removed:
+        raise UsageError(f"there is no cluster {name!r}")
+    _say(f"removed {', '.join(removed)}")
+    return ExitCode.VALID
+
+
+def clean(everything: bool) -> ExitCode:
+    """``cluster clean``: take away what crashed runs left behind, or everything of ours."""
+    engine = Engine()
+    chosen = [found for found in find_clusters(engine) if everything or found.orphaned]
+    for found in chosen:
+        _say(f"removed {', '.join(remove_cluster(engine, found.name))}")
+    if not chosen:
+        _say("nothing was left behind")
+    return ExitCode.VALID
+
+
+def _run(main: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(main)
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201 (standard output is where data goes)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
