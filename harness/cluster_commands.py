@@ -32,8 +32,7 @@ def up(name: str, config: Path | None, **given: Any) -> ExitCode:
     try:
         _run(_up(cluster))
     except BaseException:
-        _say(f"taking what there is of {name} away again")
-        _run(cluster.remove())
+        _run(cluster.undo_start())
         raise
     _say(f"{name} serves: PD at {', '.join(cluster.pd_addresses)}")
     _print(f"{KEPT}{name}")

@@ -58,6 +58,7 @@ class DockerCluster:
         self._began = time.time()
         self._facts: dict[str, Any] = {}
         self._lock: int | None = None
+        self._made = False  # by this object: what was there before under the same name is not ours to remove
 
     @staticmethod
     def new(options: DockerOptions, name: str = "") -> DockerCluster:
@@ -107,7 +108,7 @@ class DockerCluster:
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 return runner.run(main)
         finally:
-            if self._owner:
+            if self._owner and self._made:
                 # After an interruption a thread may have made something that ``stop`` did not see; all have ended now.
                 remove_cluster(self._engine, self.layout.name)
                 self._engine.close()
@@ -150,13 +151,14 @@ class DockerCluster:
         _must_have_memory(len(self.layout.places))
         await ensure_images(self._engine, self.layout.options)
         await self._engine.call(make_network, self._engine, self.layout, self._owner or "")
+        self._made = True
         await self._members.create()
         await self._members.start()
 
     async def stop(self) -> None:
         """Take it away, if it was made for this run; else let go of it."""
         if self._owner:
-            await self.remove()
+            await self.undo_start()
         await self.close()
 
     async def close(self) -> None:
@@ -167,9 +169,10 @@ class DockerCluster:
             os.close(self._lock)
             self._lock = None
 
-    async def remove(self) -> list[str]:
-        """Take it away; return the names of what was there."""
-        return await self._engine.call(remove_cluster, self._engine, self.layout.name)
+    async def undo_start(self) -> None:
+        """Take away what ``start`` has made."""
+        if self._made:
+            await self._engine.call(remove_cluster, self._engine, self.layout.name)
 
     def store(self, client: str) -> Any:
         """Clients live in processes of their own (``pd_addresses``)."""

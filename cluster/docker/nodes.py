@@ -20,7 +20,7 @@ from harness.exit_codes import EnvironmentFailure
 from harness.spec import DockerOptions
 
 REPLICAS: Final = 3
-_LAST_LINES: Final = 8
+_LAST_LINES: Final = 20
 
 
 class Nodes:
