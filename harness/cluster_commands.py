@@ -14,11 +14,13 @@ from cluster.docker.cluster import DockerCluster
 from cluster.docker.engine import Engine
 from cluster.docker.objects import Found, find_clusters, remove_cluster
 from harness.config import load_config
-from harness.exit_codes import ExitCode, UsageError
+from harness.exit_codes import EnvironmentFailure, ExitCode, UsageError
+from harness.journal import Journal, open_entries
 from harness.judge import read_spec
 from harness.registry import KEPT
 from harness.run_folder import RunFolder
 from harness.settings import docker_options, merge
+from nemesis.recovery import heal as recover
 
 T = TypeVar("T")
 
@@ -68,9 +70,17 @@ async def _status(engine: Engine, found: Found) -> dict[str, Any]:
         return {"name": found.name, "is": "parts of a cluster", "nodes": {}, "in force": []}
     cluster = DockerCluster(engine, found.layout, owner=None)
     try:
-        return {"name": found.name, "is": kind, "nodes": await cluster.states(), "in force": await cluster.residue()}
+        return {"name": found.name, "is": kind, "nodes": await cluster.states(), "in force": await _in_force(cluster)}
     finally:
         await cluster.close()
+
+
+async def _in_force(cluster: DockerCluster) -> list[str]:
+    try:
+        await cluster.reopen()
+        return await cluster.residue()
+    except EnvironmentFailure as failure:
+        return [str(failure)]
 
 
 def heal(target: str) -> ExitCode:
@@ -99,11 +109,29 @@ def _aim(target: str) -> tuple[str, RunFolder | None]:
 
 
 async def _heal(cluster: DockerCluster, folder: RunFolder | None) -> list[str]:
-    del folder
+    """First what the journal says was begun, then whatever else is found."""
+    failures: list[str] = []
     try:
-        return await cluster.heal()
+        await cluster.reopen()
+        if folder is not None:
+            failures += await _undo(cluster, folder)
+        return failures + await cluster.heal()
     finally:
         await cluster.close()
+
+
+async def _undo(cluster: DockerCluster, folder: RunFolder) -> list[str]:
+    entries = open_entries(folder.journal)
+    if not entries:
+        return []
+    journal = Journal(folder.journal)
+    try:
+        recovery = await recover(entries, cluster.faults, journal.undone)
+    finally:
+        journal.close()
+    for name in recovery.undone:
+        _say(f"undone: {name}")
+    return recovery.failures
 
 
 def logs(name: str, out: str) -> ExitCode:

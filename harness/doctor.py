@@ -21,7 +21,8 @@ from harness.exit_codes import EnvironmentFailure
 State = Literal["ok", "missing", "wrong"]
 
 PACKAGES = ("harness", "workloads", "nemesis", "checkers", "reports", "cluster")
-_NEEDED = ("click", "docker", "httpx", "jinja2", "matplotlib", "msgspec", "networkx", "numpy", "pandas", "rich", "scipy")
+_NEEDED = ("click", "docker", "httpx", "jinja2", "matplotlib", "msgspec", "networkx", "numpy", "pandas")
+_NEEDED += ("rich", "scipy")
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -17,11 +17,13 @@ from cluster.docker.engine import Engine
 from cluster.docker.faults import DockerFaults
 from cluster.docker.images import ensure_images, image_id
 from cluster.docker.layout import Layout
-from cluster.docker.network import NetNode, NodeNetworks
+from cluster.docker.netns import HostRunner, NetNode
+from cluster.docker.network import NodeNetworks
 from cluster.docker.nodes import Nodes
 from cluster.docker.objects import find_cluster, make_network, new_name, owner_of_this_process, remove_cluster
 from cluster.docker.ready import split_at, spread_leaders, until_ready
 from cluster.docker.regions import Regions
+from cluster.docker.sweep import residue, sweep
 from cluster.pd_api import PdApi, PdError
 from cluster.tikv_wheel import client_version
 from harness.clock import RealClock
@@ -51,7 +53,7 @@ class DockerCluster:
         self._owner = owner
         self._api = PdApi(layout.pd_addresses)
         self._members = Nodes(engine, layout, self._api)
-        self._networks = NodeNetworks(self._net_nodes)
+        self._networks = NodeNetworks(self._net_nodes, HostRunner())
         self._clocks = ProcessClocks()
         regions = Regions(self._api, self._members.at)
         self.faults = DockerFaults(self._members, regions, self._api, networks=self._networks, clocks=self._clocks)
@@ -180,6 +182,23 @@ class DockerCluster:
 
     # For whoever looks after clusters that stay.
 
+    async def reopen(self) -> None:
+        """Find out about the nodes, so that faults can be undone whoever put them there.
+
+        Raises:
+            EnvironmentFailure: a node's network is gone.
+        """
+        await self._members.find_holders()
+        await self.faults.look()
+
+    async def residue(self) -> list[str]:
+        """After ``reopen``: what of our faults is in force, in words."""
+        return await residue(self._members, self._networks, self._clocks)
+
+    async def heal(self) -> list[str]:
+        """After ``reopen``: bring everything back to normal, whatever was done to it; say what could not be."""
+        return await sweep(self._members, self._networks, self._clocks)
+
     async def states(self) -> dict[str, str]:
         """For each node its address and what the engine says of its process."""
         found = {}
@@ -187,29 +206,6 @@ class DockerCluster:
             state = await node.state()
             found[node.name] = f"{node.place.address}:{node.place.port} {state.status}"
         return found
-
-    async def residue(self) -> list[str]:
-        """What of our faults is in force in the nodes' networks, in words."""
-        try:
-            await self._members.find_holders()
-        except EnvironmentFailure as failure:
-            return [str(failure)]
-        return await self._networks.residue()
-
-    async def heal(self) -> list[str]:
-        """Bring every process and every network back to normal, whatever did that; say what could not be."""
-        await self._members.find_holders()
-        failures = []
-        await self._networks.clear()
-        for node in self._members:
-            state = await node.resume()
-            if state.status == "dead":
-                state = await node.start()
-            if state.status != "running":
-                failures.append(f"{node.name} is {state.status}")
-            elif (evidence := await self._clocks.drift(state.pid, 0)).verified is False:
-                failures.append(f"the clocks of {node.name} are not true: {evidence.measured}")
-        return failures
 
     async def save_all_logs(self, folder: Path) -> None:
         """Write what each node has logged since it was made."""
@@ -284,7 +280,7 @@ def _must_have_memory(nodes: int) -> None:
 
 def local_capabilities() -> list[tuple[str, Capability]]:
     """What this machine can inject into a cluster in Docker, whether an engine runs or not; names that go together."""
-    possible = NodeNetworks(lambda: [], runner_for_this_user()).capabilities()
+    possible = NodeNetworks(list, HostRunner()).capabilities()
     possible["clock"] = ProcessClocks().capability()
     possible["kill, stop, pause"] = _POSSIBLE
     return sorted(possible.items())

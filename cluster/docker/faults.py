@@ -24,6 +24,8 @@ _PAUSE_S: Final = 0.05
 class DockerFaults:
     """Implements ``cluster.api.Faults``: puts the tools together that each know one thing."""
 
+    restart_resets_clocks = True
+
     def __init__(
         self, nodes: Nodes, regions: Regions, api: PdApi, *, networks: NodeNetworks, clocks: ProcessClocks
     ) -> None:
