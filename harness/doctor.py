@@ -13,10 +13,9 @@ from typing import Literal
 
 import msgspec
 
-from cluster.docker.cluster import local_capabilities
-from cluster.docker.engine import Engine
-from cluster.tikv_wheel import PINNED, client_version
 from harness.exit_codes import EnvironmentFailure
+
+# What is in ``cluster`` is imported where it is needed only: a folder of the user's may hide it, and that is to be told.
 
 State = Literal["ok", "missing", "wrong"]
 
@@ -84,6 +83,8 @@ def _shadowing() -> Iterator[Finding]:
 
 
 def _tikv_client() -> Iterator[Finding]:
+    from cluster.tikv_wheel import PINNED, client_version  # noqa: PLC0415
+
     subject = "tikv-client"
     version = client_version()
     if version and version != PINNED:
@@ -102,6 +103,8 @@ def _tikv_client() -> Iterator[Finding]:
 
 
 def _docker() -> Iterator[Finding]:
+    from cluster.docker.engine import Engine  # noqa: PLC0415
+
     try:
         engine = Engine()
     except EnvironmentFailure as failure:
@@ -113,6 +116,8 @@ def _docker() -> Iterator[Finding]:
 
 def _faults() -> Iterator[Finding]:
     """What could be injected into a cluster in Docker: tried, on nothing but what was made for trying."""
+    from cluster.docker.cluster import local_capabilities  # noqa: PLC0415
+
     for names, capability in local_capabilities():
         subject = f"fault: {names}"
         if capability.available:
