@@ -15,7 +15,7 @@ import msgspec
 
 from harness.exit_codes import EnvironmentFailure
 
-# What is in ``cluster`` is imported where it is needed only: a folder of the user's may hide it, and that is to be told.
+# What is in ``cluster`` is imported where it is needed: a folder of the user's may hide it, and that is to be told.
 
 State = Literal["ok", "missing", "wrong"]
 
