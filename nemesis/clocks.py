@@ -34,7 +34,8 @@ DRIFTING: Weights = ((ONE, 2), (SOME, 3), (ALL, 1), (PD_LEADER, 1), (REGION_LEAD
 OFFSETS_MS = (100, 250, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 60_000, 120_000, 300_000)
 # The TSO follows a PD leader's clock ahead, however far, and then stands still until true time has caught up: PD never
 # lets it fall back (pd/pkg/tso/tso.go: UpdateTimestamp). As long as it stands, no lock expires. Five minutes of that
-# would test nothing but patience.
+# would test nothing but patience; and newer TiKVs end themselves when a timestamp is more than a minute above the TSO
+# that they fetched last (``storage.max-ts.max-drift``).
 PD_AHEAD_MS = 10_000
 PERIODS_MS = (50, 100, 200, 500, 1_000, 2_000)
 RATES_PPM = (500, 2_000, 5_000, 10_000, 20_000)

@@ -119,11 +119,14 @@ def expand(names: Iterable[str], capabilities: Mapping[str, Capability]) -> tupl
 
     Raises:
         UsageError: a name is unknown; the nearest known one is told.
+        EnvironmentFailure: ``all`` was asked for, and this cluster can do nothing at all.
     """
     asked: set[str] = set()
     for name in names:
         if name == ALL:
-            asked.update(_possible(capabilities))
+            if not (possible := _possible(capabilities)):
+                raise EnvironmentFailure(f"no fault can be had here: {_why_nothing(capabilities)}")
+            asked.update(possible)
         elif name in NEMESES:
             asked.add(name)
         else:
@@ -141,7 +144,7 @@ def select(names: Sequence[str], capabilities: Mapping[str, Capability]) -> Sele
     skipped: dict[str, str] = {}
     kinds: list[str] = []
     chosen = expand(names, capabilities)
-    everything = set(_possible(capabilities)) <= set(chosen)
+    everything = bool(chosen) and set(_possible(capabilities)) <= set(chosen)
     for name, nemesis in NEMESES.items():
         reasons = {kind: _why_not(kind, capabilities) for kind in nemesis.kinds}
         possible = [kind for kind, reason in reasons.items() if reason is None]
@@ -165,6 +168,10 @@ def _possible(capabilities: Mapping[str, Capability]) -> list[str]:
         for name, nemesis in NEMESES.items()
         if not nemesis.beyond_assumptions and any(_why_not(kind, capabilities) is None for kind in nemesis.kinds)
     ]
+
+
+def _why_nothing(capabilities: Mapping[str, Capability]) -> str:
+    return "; ".join(dict.fromkeys(reason for kind in FAULTS if (reason := _why_not(kind, capabilities))))
 
 
 def _why_not(kind: str, capabilities: Mapping[str, Capability]) -> str | None:

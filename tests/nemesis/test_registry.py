@@ -45,6 +45,13 @@ def test_on_a_cluster_of_somebody_else_all_is_what_is_done_to_ourselves():
     assert expand(["all"], ExternalCluster("pd://127.0.0.1:2379").capabilities()) == ("client-kill",)
 
 
+def test_where_nothing_can_be_had_all_is_an_error_and_nothing_is_no_news():
+    nothing = dict.fromkeys(EVERYTHING, Capability(available=False, reason="it is not ours"))
+    with pytest.raises(EnvironmentFailure, match=r"^no fault can be had here: it is not ours$"):
+        expand(["all"], nothing)
+    assert select([], nothing).left_out() == ""
+
+
 def test_the_order_and_repetition_of_names_make_no_difference():
     assert expand(["pause", "kill", "kill"], {}) == expand(["kill", "pause"], {})
 
