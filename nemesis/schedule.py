@@ -221,7 +221,7 @@ class _Drawing:
         if fault.recovery_ms:
             recovered = stop + stream.choice(fault.recovery_ms) * MILLISECOND
             self._free_from[fault.kind] = max(stop + REST_NS, recovered)
-            if stream.below(ALONE):
+            if stream.below(ALONE) or self._takes_ns(fault.kind):  # nothing can begin beside what takes long
                 self._calm_from = max(self._calm_from, recovered)
 
     def _follow(self, fault: Partition, first: PlannedFault, number: int) -> int:

@@ -362,6 +362,31 @@ def test_a_strobe_goes_on_after_a_restart(mortal):
     assert seen == {0, 5 * SECOND}
 
 
+def test_a_strobe_leaves_a_frozen_process_alone(mortal):
+    """It would have to be let go for the change, and would be no frozen process any more."""
+    client = mortal.nemesis()
+    calls: list[str] = []
+    real = mortal.faults.skew
+
+    def counting(node, offset_ns):
+        calls.append(mortal.state(node))
+        return real(node, offset_ns)
+
+    mortal.faults.skew = counting
+    one = {"on": "one", "nodes": ["kv1"]}
+
+    async def main():
+        await client.invoke(op("start-clock-skew", {"id": 1, **one, "offsets_ms": [5_000], "period_ms": 50}))
+        await asyncio.sleep(1)
+        await client.invoke(op("start-pause", {"id": 2, **one}))
+        await asyncio.sleep(1)
+        await client.close()
+
+    mortal.run(main())
+    assert len(calls) > 15
+    assert set(calls) == {"running"}
+
+
 def test_no_clock_is_set_of_a_process_that_is_down(mortal):
     client = mortal.nemesis()
 

@@ -11,7 +11,7 @@ from cluster.api import Evidence
 from harness.clock import SECOND
 from harness.journal import Journal, open_entries
 from harness.op import INFO, NEMESIS, Op
-from nemesis.effect import Dead, Effect
+from nemesis.effect import Dead, Effect, Paused, settle
 from nemesis.fault import World
 from nemesis.membership import NODE_S, RollingRestart
 
@@ -203,6 +203,23 @@ def test_processes_are_asked_to_end_unless_they_are_dead_or_frozen(mortal):
         assert mortal.abnormal() == []
 
     mortal.run(main())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "asked"),
+    [
+        ([], [Dead("kv1", graceful=True)], True),
+        ([], [Dead("kv1")], False),
+        ([Dead("kv1"), Dead("kv1", graceful=True)], [Dead("kv1", graceful=True)], False),
+        ([Paused("kv1")], [Paused("kv1"), Dead("kv1", graceful=True)], False),
+    ],
+)
+def test_only_a_process_that_runs_is_asked_to_end(mortal, before, after, asked):
+    mortal.run(settle(mortal.faults, ("process", "kv1"), [], before))
+    mortal.faults.stopped.clear()
+    mortal.run(settle(mortal.faults, ("process", "kv1"), before, after))
+    assert mortal.faults.stopped == (["kv1"] if asked else [])
+    assert mortal.state("kv1") == "dead"
 
 
 class Killer:
