@@ -19,6 +19,11 @@ IMAGES = HERE / "images.sh"
 START_ENGINE = "apt-get install docker.io iptables && dockerd"
 
 
+def pytest_addoption(parser):
+    """Let the contract be tried on a cluster that somebody runs."""
+    parser.addoption("--contract-cluster", metavar="pd://HOST:PORT", help="try tests/contract on this cluster too")
+
+
 def missing(what: str) -> NoReturn:
     """A test cannot run here: it is skipped, but in CI, where everything is to be there, it fails."""
     if os.environ.get("CI"):

@@ -123,30 +123,37 @@ class StandIn:
         work: Callable[[ExternalCluster], Coroutine[Any, Any, Any]],
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Any:
-        """Run ``work(cluster)`` in a process of its own and return its result, which pickles; and ``meanwhile()`` here.
+        """Run ``work(cluster)`` in a process of its own, and ``meanwhile()`` here."""
+        return in_process(self.url, work, meanwhile)
 
-        Fork and ``os._exit``, as everything with tikv-client must end: the extension never gets into pytest itself.
-        """
-        source, sink = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(source)
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            signal.alarm(CLIENT_S)
-            with os.fdopen(sink, "wb") as out:
-                pickle.dump(_outcome(self.url, work), out)
-            os._exit(0)
-        os.close(sink)
-        meanwhile()
-        with os.fdopen(source, "rb") as answer:
-            data = answer.read()
-        _, status = os.waitpid(child, 0)
-        if not data:
-            pytest.fail(f"the client's process ended with {os.waitstatus_to_exitcode(status)} and no result")
-        result, failure = pickle.loads(data)
-        if failure:
-            pytest.fail(failure, pytrace=False)
-        return result
+
+def in_process(
+    url: str, work: Callable[[ExternalCluster], Coroutine[Any, Any, Any]], meanwhile: Callable[[], None] = lambda: None
+) -> Any:
+    """Run ``work(cluster)`` in a process of its own and return its result, which pickles; and ``meanwhile()`` here.
+
+    Fork and ``os._exit``, as everything with tikv-client must end: the extension never gets into pytest itself.
+    """
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(source)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.alarm(CLIENT_S)
+        with os.fdopen(sink, "wb") as out:
+            pickle.dump(_outcome(url, work), out)
+        os._exit(0)
+    os.close(sink)
+    meanwhile()
+    with os.fdopen(source, "rb") as answer:
+        data = answer.read()
+    _, status = os.waitpid(child, 0)
+    if not data:
+        pytest.fail(f"the client's process ended with {os.waitstatus_to_exitcode(status)} and no result")
+    result, failure = pickle.loads(data)
+    if failure:
+        pytest.fail(failure, pytrace=False)
+    return result
 
 
 def _outcome(url: str, work: Callable[[ExternalCluster], Coroutine[Any, Any, Any]]) -> tuple[Any, str]:

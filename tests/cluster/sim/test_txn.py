@@ -14,35 +14,6 @@ KEYS = (b"a", b"h", b"o", b"z")  # one in each region
 
 
 @MODES
-def test_what_was_committed_is_read_by_others_from_its_commit_ts_on(simulated, mode):
-    async def main(cluster):
-        store, other = cluster.store("client-0"), cluster.store("client-1")
-        pairs = {key: b"1" + key for key in KEYS}
-        commit_ts = await write(store, pairs, mode)
-        assert await (await other.snapshot(commit_ts)).batch_get(KEYS) == pairs
-        assert await (await other.snapshot(commit_ts - 1)).batch_get(KEYS) == {}
-        again = await write(other, {b"h": b"2"}, mode)
-        assert await (await store.snapshot(commit_ts)).get(b"h") == b"1h"
-        assert await (await store.snapshot(again)).get(b"h") == b"2"
-
-    simulated(main)
-
-
-def test_a_snapshot_at_an_older_timestamp_does_not_see_later_commits(simulated):
-    async def main(cluster):
-        store = cluster.store("client-0")
-        stamps = []
-        for i in range(5):
-            await write(store, dict.fromkeys(KEYS, b"%d" % i))
-            stamps.append(await store.current_timestamp())
-        for i, ts in reversed(list(enumerate(stamps))):
-            expected = [(key, b"%d" % i) for key in KEYS]
-            assert await (await store.snapshot(ts)).scan(b"", b"", 100) == expected
-
-    simulated(main)
-
-
-@MODES
 def test_reads_see_the_transactions_own_writes(simulated, mode):
     async def main(cluster):
         store = cluster.store("client-0")
@@ -74,39 +45,6 @@ def test_a_scan_goes_over_regions_in_the_order_of_keys_and_stops_at_its_limit(si
         assert await snapshot.scan(b"x9", b"b", 100) == []
 
     simulated(main)
-
-
-def test_of_two_optimistic_transactions_that_read_and_write_a_key_one_fails(simulated):
-    async def main(cluster):
-        one, two = cluster.store("client-0"), cluster.store("client-1")
-        await write(one, {b"a": b"0"})
-        first, second = await one.begin("optimistic"), await two.begin("optimistic")
-        assert await first.get(b"a") == await second.get(b"a") == b"0"
-        await first.put(b"a", b"1")
-        await second.put(b"a", b"2")
-        await first.commit()
-        with pytest.raises(WriteConflict):
-            await second.commit()
-        assert await read_now(one, KEYS) == {b"a": b"1"}
-
-    simulated(main)
-
-
-def test_write_skew_is_possible_unless_what_was_read_is_locked(simulated):
-    async def skew(cluster, lock):
-        one, two = cluster.store("client-0"), cluster.store("client-1")
-        first, second = await one.begin("optimistic"), await two.begin("optimistic")
-        for txn, reads, writes in ((first, b"a", b"z"), (second, b"z", b"a")):
-            assert await txn.get(reads) is None
-            if lock:
-                await txn.lock_keys([reads])
-            await txn.put(writes, b"1")
-        outcomes = await asyncio.gather(first.commit(), second.commit(), return_exceptions=True)
-        return sum(isinstance(outcome, int) for outcome in outcomes), await read_now(one, KEYS)
-
-    assert simulated(lambda cluster: skew(cluster, lock=False))[0] == 2
-    committed, found = simulated(lambda cluster: skew(cluster, lock=True))
-    assert committed == len(found) < 2
 
 
 def test_insert_of_a_key_that_exists(simulated):

@@ -3,6 +3,7 @@ module quorumquake.invalid/standin/store
 go 1.24
 
 require (
+	github.com/pingcap/tidb v1.1.0-beta.0.20201216120335-040a03229e97
 	github.com/prometheus/client_golang v1.5.1
 	github.com/BurntSushi/toml v0.3.1
 	github.com/ngaut/unistore v0.0.0-20210304095907-0ebafaf44efb
@@ -61,7 +62,6 @@ require (
 	github.com/pingcap/errors v0.11.5-0.20201126102027-b0a155152ca3 // indirect
 	github.com/pingcap/failpoint v0.0.0-20200702092429-9f69995143ce // indirect
 	github.com/pingcap/parser v0.0.0-20201203152619-33293d112894 // indirect
-	github.com/pingcap/tidb v1.1.0-beta.0.20201216120335-040a03229e97 // indirect
 	github.com/pingcap/tidb-tools v4.0.9-0.20201127090955-2707c97b3853+incompatible // indirect
 	github.com/pingcap/tipb v0.0.0-20201209065231-aa39b1b86217 // indirect
 	github.com/pkg/errors v0.9.1 // indirect

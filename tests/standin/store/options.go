@@ -119,6 +119,7 @@ func raftSettings(opts options, snapDir string) (*raftstore.Config, error) {
 	settings := raftstore.NewDefaultConfig()
 	settings.Addr = opts.advertise
 	settings.SnapPath = snapDir
+	settings.Labels = []raftstore.StoreLabel{{LabelKey: "standin", LabelValue: "not-tikv"}} // whoever asks PD is told
 	settings.RaftBaseTickInterval = opts.raft.tick
 	settings.RaftElectionTimeoutTicks = opts.raft.electionTicks
 	settings.RaftHeartbeatTicks = opts.raft.heartbeatTicks

@@ -9,14 +9,15 @@ import (
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
 	"github.com/pingcap/log"
+	"github.com/pingcap/tidb/util/codec"
 	"go.uber.org/zap"
 )
 
-// splitter is a PD client that carries out PD's requests to split a region at given keys, and passes on all others. It
-// also tells PD the status address, which the library underneath does not know.
+// splitter is a PD client that carries out PD's requests to split a region at given keys, and passes on all others but
+// those to merge. It also tells PD the status address, which the library underneath does not know.
 //
 // The library underneath would halve the region instead; PD wants the bounds of its keyspaces ('r' and 'x' followed by
-// 0 0 0 and by 0 0 1) and would ask for ever.
+// 0 0 0 and by 0 0 1) and would ask for ever. A merge it begins, and dies of it: the rest is not written.
 type splitter struct {
 	pd.Client
 	router     *raftstore.RaftstoreRouter
@@ -33,7 +34,13 @@ func (s *splitter) PutStore(ctx context.Context, store *metapb.Store) error {
 func (s *splitter) SetRegionHeartbeatResponseHandler(next func(*pdpb.RegionHeartbeatResponse)) {
 	s.Client.SetRegionHeartbeatResponseHandler(func(resp *pdpb.RegionHeartbeatResponse) {
 		if request := resp.GetSplitRegion(); request != nil && len(request.GetKeys()) > 0 {
-			go s.split(resp, request.GetKeys())
+			if keys := encoded(request.GetKeys()); len(keys) > 0 {
+				go s.split(resp, keys)
+			}
+			return
+		}
+		if resp.GetMerge() != nil {
+			log.Warn("PD asked for a merge, which this store cannot do", zap.Uint64("region", resp.GetRegionId()))
 			return
 		}
 		next(resp)
@@ -46,4 +53,18 @@ func (s *splitter) split(resp *pdpb.RegionHeartbeatResponse, keys [][]byte) {
 	if _, err := s.router.SplitRegion(where, keys); err != nil {
 		log.Warn("PD asked for a split that failed", zap.Uint64("region", resp.GetRegionId()), zap.Error(err))
 	}
+}
+
+// encoded leaves out the keys that are not in the form in which transactions keep theirs: a region that begins at one
+// ends every store that has it, and TiKV would accept it.
+func encoded(keys [][]byte) [][]byte {
+	var good [][]byte
+	for _, key := range keys {
+		if rest, _, err := codec.DecodeBytes(key, nil); err != nil || len(rest) > 0 {
+			log.Warn("PD asked for a split at a key that is not encoded", zap.Binary("key", key))
+			continue
+		}
+		good = append(good, key)
+	}
+	return good
 }
