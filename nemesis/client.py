@@ -85,6 +85,7 @@ class NemesisClient:
         self._patience = 1.0 if cluster.deterministic else PATIENCE
         self._entries: dict[int, int] = {}  # of faults in the journal
         self._ledger = Ledger(cluster.faults)
+        self._doubtful: list[Holding] = []  # undone, but nothing showed it
 
     def generator(self) -> Generator:
         """The operations of the main phase, at their times from when it is first asked."""
@@ -140,6 +141,15 @@ class NemesisClient:
                 else:
                     healed.append(holding.id)
                     failures.pop(holding.id, None)
+        for holding in reversed(self._doubtful[:]):
+            name = f"{holding.kind} {holding.id}"
+            try:
+                evidence.append((name, again := await self._make_sure(holding)))
+            except Exception as error:  # noqa: BLE001 (as above)
+                failures[holding.id] = f"{name}: {type(error).__name__}: {error}"
+            else:
+                if not again.verified:
+                    failures[holding.id] = f"{name} could not be shown to be undone"
         merged = merge_evidence(evidence) if evidence else Evidence(verified=True)
         merged.verified = merged.verified and not failures
         return Healing(healed, list(failures.values()), merged)
@@ -174,8 +184,20 @@ class NemesisClient:
         return holding.targets, await self._undo(holding)
 
     async def _undo(self, holding: Holding) -> Evidence:
+        effects = list(holding.effects)
         evidence = await self._ledger.undo(holding)
-        self._strike_out(holding)
+        if evidence.verified or self._journal is None:
+            self._strike_out(holding)
+        else:
+            self._doubtful.append(msgspec.structs.replace(holding, effects=effects))
+        return evidence
+
+    async def _make_sure(self, holding: Holding) -> Evidence:
+        """Undo it once more; what stays in doubt stays in the journal."""
+        evidence = await self._ledger.undo_again(holding.effects)
+        if evidence.verified:
+            self._doubtful.remove(holding)
+            self._strike_out(holding)
         return evidence
 
     def _strike_out(self, holding: Holding) -> None:

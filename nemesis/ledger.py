@@ -109,6 +109,11 @@ class Ledger:
         del self.holdings[holding.id]
         return evidence
 
+    async def undo_again(self, effects: Sequence[Effect]) -> Evidence:
+        """Take effects away that are not in the ledger any more, but may still be in force."""
+        parts = [(label(effect), self._settle(effect, [effect], self._on(effect))) for effect in reversed(effects)]
+        return await _together(parts)
+
     async def _add(self, holding: Holding, effect: Effect) -> Evidence:
         before = self._on(effect)
         holding.effects.append(effect)

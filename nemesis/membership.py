@@ -12,10 +12,13 @@ from nemesis.effect import Dead, Effect, Joined
 from nemesis.fault import LONG_MS, Injection, InstantFault, LastingFault, NotApplicable, Plan, Scene, World
 from nemesis.targets import ALL
 
-NODE_MS: Final = 5_000  # what the restart of a node takes, as a rule
-NODE_S: Final = 8.0  # and at most, with time to serve again
-SERVE_S: Final = 4.0  # of that at most until it serves again
-LOOK_S: Final = 0.5
+NODE_MS: Final = 8_000  # what the restart of a node takes, as a rule
+NODE_S: Final = 9.0  # and at most, with time to serve again
+SERVE_S: Final = 5.0  # of that at most until leaders come to rest
+# So long they must be at rest: PD goes on naming a leader that is gone, and a region elects another after some 10 s.
+REST_S: Final = 2.0
+PD_REST_S: Final = 0.4
+LOOK_S: Final = 0.2
 
 
 class RollingRestart(InstantFault):
@@ -60,19 +63,25 @@ async def _restart(scene: Scene, node: str) -> Evidence:
     stopped = await scene.faults.stop(node)
     started = await scene.faults.start(node)
     measured: dict[str, Any] = {"stopped": stopped.measured, "started": started.measured}
-    measured["serves_after_s"] = await _time_until_led(scene, led)
+    rest_s = PD_REST_S if node in scene.world.pds else REST_S
+    measured["leaders_at_rest_after_s"] = await _time_until_rest(scene, led, rest_s * scene.patience)
     return Evidence(stopped.verified and started.verified, measured)
 
 
-async def _time_until_led(scene: Scene, led: int) -> float | None:
-    """Seconds until PD and as many regions as before have a leader; None if that took too long."""
+async def _time_until_rest(scene: Scene, led: int, rest_s: float) -> float | None:
+    """Seconds until PD and as many regions as before have a leader, and keep it for ``rest_s``; None: not in time."""
     loop = asyncio.get_running_loop()
-    begin = loop.time()
+    begin = since = loop.time()
+    before: dict[str, str] | None = None
     while loop.time() - begin < SERVE_S * scene.patience:
         await scene.faults.look()
-        if len(scene.faults.leaders()) >= led:
-            return round(loop.time() - begin, 3)
-        await asyncio.sleep(LOOK_S)
+        leaders = dict(scene.faults.leaders())
+        if len(leaders) < led or before not in (None, leaders):
+            since = loop.time()
+        elif loop.time() - since >= rest_s:
+            return round(since - begin, 3)
+        before = leaders
+        await asyncio.sleep(LOOK_S * scene.patience)
     return None
 
 

@@ -166,6 +166,8 @@ async def _first_that_moves(
                 tried[leader] = await act(key)
         except TimeoutError:
             tried[leader] = Evidence(verified=False, measured={"leader": leader, "timeout_s": limit})
+        except Exception as error:  # noqa: BLE001 (PD refuses, say because the region is moving already)
+            tried[leader] = Evidence(verified=False, measured={"leader": leader, "error": str(error)})
         if tried[leader].verified or len(tried) == ATTEMPTS:
             return [leader], tried[leader]
     if not tried:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from cluster.api import Evidence
 from harness.journal import Journal, open_entries
 from harness.op import INFO, NEMESIS, Op
 from nemesis.effect import Effect
@@ -107,6 +108,35 @@ def test_faults_are_written_down_before_they_are_put_in_place(bare, tmp_path):
     assert [effect.resource for effect in effects] == [("process", "kv1")]
     bare.run(nemesis.invoke(op("stop-kill", id=1)))
     assert open_entries(path) == []
+    journal.close()
+
+
+def test_what_could_not_be_shown_to_be_undone_stays_in_the_journal_and_is_undone_again(mortal, tmp_path):
+    path = tmp_path / "faults.journal"
+    journal = Journal(path)
+    nemesis = mortal.nemesis(journal)
+    real, states = mortal.faults.remove_store, ["Offline", "Offline", "Tombstone"]
+
+    async def remove_store(node):
+        state = states.pop(0)
+        if state == "Tombstone":
+            await real(node)
+        return Evidence(verified=state == "Tombstone", measured={"state": state})
+
+    mortal.faults.remove_store = remove_store
+
+    async def main():
+        await nemesis.invoke(op("start-store-replacement", id=1))
+        stop = await nemesis.invoke(op("stop-store-replacement", id=1))
+        assert stop.value["evidence"] == {"verified": False, "measured": {"state": "Offline"}}
+        healing = await nemesis.heal_all()
+        assert healing.failures == ["store-replacement 1 could not be shown to be undone"]
+        assert [entry.fault for entry in open_entries(path)] == ["store-replacement"]
+        assert (await nemesis.heal_all()).failures == []
+        assert open_entries(path) == []
+        assert mortal.abnormal() == []
+
+    mortal.run(main())
     journal.close()
 
 

@@ -13,7 +13,7 @@ from harness.journal import Journal, open_entries
 from harness.op import INFO, NEMESIS, Op
 from nemesis.effect import Dead, Effect, Paused, settle
 from nemesis.fault import World
-from nemesis.membership import NODE_S, RollingRestart
+from nemesis.membership import NODE_S, REST_S, RollingRestart
 
 NODES = ["kv2", "pd1", "kv1"]
 ROLL = {"id": 1, "on": "all", "nodes": NODES}
@@ -36,7 +36,7 @@ def test_nodes_restart_one_after_the_other(mortal):
         measured = done.value["evidence"]["measured"]["kv1"]
         assert measured["stopped"]["state"] == "dead"
         assert measured["started"]["state"] == "running"
-        assert measured["serves_after_s"] == 0
+        assert measured["leaders_at_rest_after_s"] == 0
         assert client.in_force() == []
 
     mortal.run(main())
@@ -58,12 +58,20 @@ def test_the_next_node_waits_until_regions_have_leaders_again(mortal):
 
     mortal.faults.leaders = leaders
     mortal.servers["kv2"].on_kill = lose
+    ended = 0
+
+    def next_one():
+        nonlocal ended
+        ended = mortal.loop.now()
+
+    mortal.servers["pd1"].on_kill = next_one
 
     async def main():
         done = await client.invoke(op("rolling-restart", **ROLL))
-        after = {node: done.value["evidence"]["measured"][node]["serves_after_s"] for node in NODES}
-        assert 1.5 < after["kv2"] < 3
+        after = {node: done.value["evidence"]["measured"][node]["leaders_at_rest_after_s"] for node in NODES}
+        assert 1 < after["kv2"] <= 2
         assert after["pd1"] == after["kv1"] == 0
+        assert ended - lost_until >= REST_S * SECOND
 
     mortal.run(main())
 

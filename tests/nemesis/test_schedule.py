@@ -238,7 +238,7 @@ def test_a_rolling_restart_has_the_cluster_to_itself(seed):
     rolls = [fault for fault in faults if fault.kind == "rolling-restart"]
     assert len(rolls) > 2
     for roll in rolls:
-        end = roll.start + 5 * SECOND * len(WORLD.servers)
+        end = roll.start + 8 * SECOND * len(WORLD.servers)
         meanwhile = [f for f in disruptive if roll.start < f.start < end and f is not first[f.kind]]
         assert meanwhile == []
 
