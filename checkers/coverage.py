@@ -91,18 +91,20 @@ class Coverage:
 
 
 def _seen(history: Any, nemesis_ops: Sequence[Op], kinds: Sequence[str]) -> dict[str, int]:
-    """How often faults of these kinds were tried, and how often they were shown to be there."""
+    """How many faults of these kinds were tried, however often, and how many were shown to be there."""
     names = {name for kind in kinds for name in (kind, f"start-{kind}")}
-    counts = {"tried": 0, "verified": 0}
+    shown: dict[tuple[str, str], bool] = {}
     for op in nemesis_ops:
         if op.f not in names:
             continue
+        value = op.value if isinstance(op.value, dict) else {}
         pair = int(history.pair[op.index])
-        if pair < 0 or pair > op.index:
-            counts["tried"] += 1
-        elif isinstance(op.value, dict) and isinstance(op.value.get("evidence"), dict):
-            counts["verified"] += op.value["evidence"].get("verified") is True
-    return counts
+        is_completion = 0 <= pair < op.index
+        fault = op.f, repr(value.get("id", f"at {pair if is_completion else op.index}"))
+        evidence = value.get("evidence")
+        verified = is_completion and isinstance(evidence, dict) and evidence.get("verified") is True
+        shown[fault] = shown.get(fault, False) or verified
+    return {"tried": len(shown), "verified": sum(shown.values())}
 
 
 def _unshown(history: Any, nemesis_ops: Sequence[Op]) -> list[str]:

@@ -25,8 +25,10 @@ _PHASES: Final = ("before", "during", "after")
 
 
 def planned(fault: Fault) -> str:
-    """What was to be done, without the nodes where these are the targets."""
+    """What was to be done, without the nodes where these are the targets; and how often, if not once."""
     plan = {key: value for key, value in fault.plan.items() if not (key == "nodes" and value == fault.targets)}
+    if fault.attempts > 1:
+        plan["attempts"] = fault.attempts
     return shown(_mapping(plan), _LIMIT)
 
 

@@ -50,6 +50,7 @@ class Fault(msgspec.Struct):
         removal: what was measured when it was removed; empty if nothing was, or for an instantaneous one.
         removal_verified: that shows that it is gone; None if nothing was said about it.
         error: why it could not be done, or None.
+        attempts: how often it was tried; what is here is of the last time.
         recovery: how the threads came back after it; None where it did not end, or did not come about.
     """
 
@@ -65,6 +66,7 @@ class Fault(msgspec.Struct):
     removal: dict[str, Any] = {}
     removal_verified: bool | None = None
     error: Any = None
+    attempts: int = 1
     recovery: Recovery | None = None
 
     @property
@@ -81,11 +83,13 @@ class Fault(msgspec.Struct):
 def read_faults(ops: Sequence[Op], end: int) -> list[Fault]:
     """Pair the nemesis operations: invocation with completion by ``f`` and id, start with stop by kind and id.
 
+    A fault that could not be put in place and was tried again is one fault: the last attempt.
+
     Args:
         ops: those of the nemesis, in order.
         end: time of the last entry of the history, ns.
     """
-    found: list[Fault] = []
+    found: dict[tuple[str, str], Fault] = {}
     begun: dict[tuple[str, str], Op] = {}
     lasting: dict[tuple[str, str], Fault] = {}
     for op in ops:
@@ -105,12 +109,15 @@ def read_faults(ops: Sequence[Op], end: int) -> list[Fault]:
                 _remove(fault, op, *_evidence(op))
         else:
             fault = _fault(invocation, op, end)
-            found.append(fault)
+            slot = _slot(op)
+            fault.attempts += found[slot].attempts if slot in found else 0
+            found[slot] = fault
             if fault.lasting and fault.error is None:
                 lasting[fault.kind, key[1]] = fault
     # An invocation that never completed: the harness died or was interrupted while it put the fault in place.
-    found += [_fault(op, None, end) for op in begun.values() if op.f != HEAL_ALL and not op.f.startswith("stop-")]
-    return sorted(found, key=lambda fault: fault.start_ns)
+    unheard = [op for op in begun.values() if op.f != HEAL_ALL and not op.f.startswith("stop-")]
+    found |= {_slot(op): _fault(op, None, end) for op in unheard}
+    return sorted(found.values(), key=lambda fault: fault.start_ns)
 
 
 def in_force(faults: Sequence[Fault], begin: int, end: int) -> list[Fault]:
@@ -126,6 +133,11 @@ def _remove(fault: Fault, op: Op, measured: Any, verified: bool | None) -> None:
 
 def _identity(op: Op) -> str:
     return repr(op.value.get("id")) if isinstance(op.value, dict) else ""
+
+
+def _slot(op: Op) -> tuple[str, str]:
+    """What the attempts at one fault have in common; without an id each is alone."""
+    return (op.f, _identity(op)) if isinstance(op.value, dict) and "id" in op.value else (op.f, f"at {op.index}")
 
 
 def _evidence(op: Op) -> tuple[dict[str, Any], bool | None]:

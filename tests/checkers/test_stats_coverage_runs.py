@@ -120,6 +120,14 @@ def test_faults_that_could_not_be_verified_are_told(bank):
     assert "1 of 2 of schedule" in verdict.note
 
 
+def test_a_fault_tried_again_is_one_fault(bank):
+    bank.nemesis("start-kill", {"id": 1, "error": "down"})
+    bank.nemesis("start-kill", {"id": 1, **evidence(verified=True)})
+    verdict = check(Coverage(0, 0, {"kill": ["kill"]}), bank)
+    assert verdict.details["faults"]["kill"] == {"tried": 1, "verified": 1}
+    assert verdict.note == ""
+
+
 class Crashing:
     name = "crashing"
 

@@ -5,8 +5,10 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
+from harness.op import NEMESIS
 from reports.fault_words import measured, planned
-from reports.faults import Fault
+from reports.faults import Fault, read_faults
+from tests.reports.made import SECOND, Bank
 
 
 def fault(plan: Any = None, evidence: Any = None, removal: Any = None, *, lasting: bool = True) -> Fault:
@@ -26,6 +28,18 @@ def test_units() -> None:
 def test_nodes_that_are_the_targets_are_not_said_twice() -> None:
     assert planned(fault({"on": "all", "nodes": ["kv1", "kv2"]})) == "on all"
     assert planned(fault({"nodes": ["kv1", "kv3"]})) == "nodes kv1 and kv3"
+
+
+def test_a_fault_that_was_tried_again_is_one_fault() -> None:
+    bank = Bank()
+    for at in (1, 3):
+        bank.add(at * SECOND, NEMESIS, "info", "start-kill", {"id": 7, "nodes": ["kv1"]})
+        bank.add((at + 1) * SECOND, NEMESIS, "info", "start-kill", {"id": 7, "evidence": {"verified": False}}, "down")
+    bank.add(5 * SECOND, NEMESIS, "info", "start-kill", {"id": 7, "nodes": ["kv1"]})
+    shown = {"id": 7, "targets": ["kv1"], "evidence": {"verified": True, "measured": {}}}
+    bank.add(6 * SECOND, NEMESIS, "info", "start-kill", shown)
+    (fault,) = read_faults(bank.ops(), 9 * SECOND)
+    assert (fault.verified, fault.start_ns, planned(fault)) == (True, 5 * SECOND, "attempts 3")
 
 
 def test_what_is_the_same_of_many_nodes_is_said_once() -> None:
