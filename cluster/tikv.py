@@ -8,7 +8,9 @@ What the client gets wrong is contained here:
   the transaction's end, and it is rolled back at once;
 - an active transaction that is dropped panics in Rust: the store keeps each until it has ended, and ends what is left
   in ``close``;
-- a transaction whose commit failed keeps its locks alive by heartbeats for as long as the object lives: it is let go.
+- a transaction whose commit failed keeps its locks alive by heartbeats for as long as the object lives: it is let go;
+- a connection that has lost its stream of timestamps does not find to PD again, it panics from then on: another one is
+  made.
 
 Half a transaction reported as committed is not noticed here: reading back at the commit_ts shows it, when all is over
 (``harness.readback``).
@@ -23,7 +25,7 @@ from typing import Any, TypeVar
 
 from cluster.api import TxnMode
 from cluster.errors import Aborted, StoreError, UnavailableBeforeCommit, Undetermined
-from cluster.tikv_errors import before_commit, out_of_commit
+from cluster.tikv_errors import before_commit, lost_its_connection, out_of_commit
 from cluster.tikv_wheel import load_extension
 
 T = TypeVar("T")
@@ -59,7 +61,7 @@ class TikvStore:
             if self._connection is None:
                 extension = load_extension()
                 calling = extension.TransactionClient.connect(self._addresses, RPC_TIMEOUT_S)
-                self._connection = await answer_of(calling, CONNECT_TIMEOUT_S)
+                self._connection = await self.answer_of(calling, CONNECT_TIMEOUT_S)
 
     async def begin(self, mode: TxnMode) -> TikvTxn:
         """Start a transaction; takes a timestamp."""
@@ -73,7 +75,7 @@ class TikvStore:
         try:
             inner = beginning.result()
         except Exception as error:  # noqa: BLE001  (the client raises nothing more telling)
-            raise before_commit(str(error)) from None
+            raise self._judged(before_commit(str(error))) from None
         txn = TikvTxn(self, inner)
         self._open.add(txn)
         return txn
@@ -81,12 +83,12 @@ class TikvStore:
     async def snapshot(self, ts: int) -> TikvSnapshot:
         """Reads at ``ts``, which may be old."""
         await self.connect()
-        return TikvSnapshot(self._connection.snapshot(ts, False), ts)
+        return TikvSnapshot(self, self._connection.snapshot(ts, False), ts)
 
     async def current_timestamp(self) -> int:
         """Ask the TSO."""
         await self.connect()
-        return await answer_of(self._connection.current_timestamp())
+        return await self.answer_of(self._connection.current_timestamp())
 
     async def close(self) -> None:
         """Roll back what is still open, wait for the roll-backs under way, let go of the connection."""
@@ -97,6 +99,25 @@ class TikvStore:
             for task in late:
                 task.cancel()
         self._connection = None
+
+    async def answer_of(self, calling: Awaitable[T], seconds: float = CALL_TIMEOUT_S) -> T:
+        """Wait for a call of the client that no commit depends on.
+
+        Raises:
+            Aborted: it failed or did not answer in time; definite, since nothing was to be committed.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await calling
+        except TimeoutError:
+            raise UnavailableBeforeCommit(f"no answer within {seconds:g} s") from None
+        except Exception as error:  # noqa: BLE001  (the client raises nothing more telling)
+            raise self._judged(before_commit(str(error))) from None
+
+    def _judged(self, failure: Aborted) -> Aborted:
+        if lost_its_connection(str(failure)):
+            self._connection = None  # transactions that are open hold on to it until they have ended
+        return failure
 
     def keep(self, task: asyncio.Future[Any]) -> None:
         """Hold on to a task until it is done."""
@@ -219,7 +240,7 @@ class TikvTxn:
 
     async def _answer(self, calling: Awaitable[T]) -> T:
         try:
-            return await answer_of(calling)
+            return await self._store.answer_of(calling)
         except BaseException:  # a cancellation too
             self.end()
             raise
@@ -239,7 +260,8 @@ class TikvTxn:
 class TikvSnapshot:
     """Reads at one timestamp."""
 
-    def __init__(self, inner: Any, ts: int) -> None:
+    def __init__(self, store: TikvStore, inner: Any, ts: int) -> None:
+        self._store = store
         self._inner = inner
         self._ts = ts
 
@@ -250,30 +272,15 @@ class TikvSnapshot:
 
     async def get(self, key: bytes) -> bytes | None:
         """Read one key."""
-        return await answer_of(self._inner.get(key))
+        return await self._store.answer_of(self._inner.get(key))
 
     async def batch_get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Read several keys; those that are absent are left out."""
-        return dict(await answer_of(self._inner.batch_get(list(keys))))
+        return dict(await self._store.answer_of(self._inner.batch_get(list(keys))))
 
     async def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Read ``start <= key < end`` in the order of keys, at most ``limit`` (and 4 MiB a region)."""
-        return list(await answer_of(self._inner.scan(start, end, limit, True, False)))
-
-
-async def answer_of(calling: Awaitable[T], seconds: float = CALL_TIMEOUT_S) -> T:
-    """Wait for a call of the client that no commit depends on.
-
-    Raises:
-        Aborted: it failed or did not answer in time; definite, since nothing was to be committed.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            return await calling
-    except TimeoutError:
-        raise UnavailableBeforeCommit(f"no answer within {seconds:g} s") from None
-    except Exception as error:  # noqa: BLE001  (the client raises nothing more telling)
-        raise before_commit(str(error)) from None
+        return list(await self._store.answer_of(self._inner.scan(start, end, limit, True, False)))
 
 
 async def _roll_back(inner: Any) -> None:

@@ -71,6 +71,15 @@ def out_of_commit(text: str) -> StoreError:
     return Undetermined(brief)
 
 
+def lost_its_connection(text: str) -> bool:
+    """Whether the connection that raised this is of no use any more: its stream of timestamps has ended.
+
+    After the first message it tries to reconnect, which panics (src/pd/cluster.rs, an ``unwrap`` of the members it does
+    not have), and so does each later call.
+    """
+    return "TimestampRequest channel is closed" in text or "rust future panicked" in text
+
+
 def shorten(text: str) -> str:
     """The text on one line of at most 200 characters, without empty fields and paths of the machine it was built on."""
     line = " ".join(_EMPTY.sub("", _LOCATION.sub("", text)).split())

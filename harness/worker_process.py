@@ -57,6 +57,7 @@ def load_workload(job: Job) -> Workload:
 def run_worker(job: Job, sock: socket.socket) -> NoReturn:
     """Serve the harness at the other end of ``sock`` until that is closed or says so."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["RUST_BACKTRACE"] = "0"  # the client panics as others raise: a line each is enough
     code = 1
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:

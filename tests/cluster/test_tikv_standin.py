@@ -171,6 +171,31 @@ def test_a_commit_on_a_frozen_pd_is_undetermined(standin):
     standin.in_client(work)
 
 
+def test_a_client_finds_back_to_a_pd_that_was_killed(standin):
+    async def work(cluster: ExternalCluster):
+        store, outcomes = cluster.store("a"), ""
+        until = time.monotonic() + 30
+        while time.monotonic() < until and not outcomes.endswith("-+++"):
+            try:
+                await write(store, "optimistic", again=b"1")
+                outcomes += "+"
+            except StoreError:
+                outcomes += "-"
+            await asyncio.sleep(0.3)
+        await store.close()
+        return outcomes
+
+    def kill_pd() -> None:
+        time.sleep(2)
+        standin.pd.kill()
+        time.sleep(5)
+        standin.pd.start()
+
+    outcomes = standin.in_client(work, kill_pd)
+    assert outcomes.startswith("+")
+    assert outcomes.endswith("-+++")
+
+
 def test_the_cluster_describes_itself(standin):
     async def work(cluster: ExternalCluster):
         return cluster.describe()
