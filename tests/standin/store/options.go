@@ -23,7 +23,7 @@ type options struct {
 	raft            raftTimes
 }
 
-// raftTimes are TiKV's proportions: an election after 10 to 20 ticks of a second, a lease of 9.
+// raftTimes are in the proportions of TiKV, but for the lease: an election after 10 to 20 ticks of a second.
 type raftTimes struct {
 	tick           time.Duration
 	electionTicks  int
@@ -107,8 +107,9 @@ func readRaftTimes(tick time.Duration, said fileOptions) (raftTimes, error) {
 			return times, err
 		}
 	}
-	nineTenths := time.Duration(times.electionTicks) * times.tick * 9 / 10
-	if times.lease, err = duration(said.Raftstore.Lease, nineTenths); err != nil {
+	// The library measures its lease in wall-clock time, so a clock set back lets a deposed leader serve what is stale,
+	// which TiKV does not do. With a lease this short each read asks the other stores.
+	if times.lease, err = duration(said.Raftstore.Lease, time.Millisecond); err != nil {
 		return times, err
 	}
 	return times, nil
@@ -124,6 +125,13 @@ func raftSettings(opts options, snapDir string) (*raftstore.Config, error) {
 	settings.RaftElectionTimeoutTicks = opts.raft.electionTicks
 	settings.RaftHeartbeatTicks = opts.raft.heartbeatTicks
 	settings.RaftStoreMaxLeaderLease = opts.raft.lease
+	// One entry of the log at a time is applied. The library writes what it applies together as one transaction of its
+	// database, which keeps a single version of each key: of a follower that catches up, snapshots would lack the others.
+	settings.RaftMaxSizePerMsg = 1
+	// Who sends to a store that is cut off waits until the connection breaks, and with it the thread of Raft of all regions:
+	// let it break as soon as TiKV's would, and have more than one, so that there is room for what waits.
+	settings.GrpcKeepAliveTimeout = 3 * time.Second
+	settings.GrpcRaftConnNum = 8
 	settings.PdHeartbeatTickInterval = 10 * opts.raft.tick
 	settings.PdStoreHeartbeatTickInterval = 10 * opts.raft.tick
 	settings.RaftLogGcThreshold = math.MaxUint64 / 2
