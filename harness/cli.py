@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
 
 import click
 
-from harness import cluster_commands, commands
+from harness import commands
 from harness.exit_codes import ExitCode
 from harness.guard import run_guarded
 
@@ -18,6 +19,7 @@ _FORMAT = click.option(
 )
 _OUT = click.option("--out", metavar="DIR", help="Folder below which run folders are made. [default: runs]")
 
+DEFAULT_NAME: Final = "default"  # of a cluster that stays
 
 _DOCKER_OPTIONS = (
     click.option("--pd", metavar="N", type=int, help="PD members of a cluster in Docker. [default: 3]"),
@@ -29,6 +31,12 @@ _DOCKER_OPTIONS = (
     click.option("--pd-config", metavar="FILE", help="PD's own configuration. [default: one for small machines]"),
     click.option("--kv-config", metavar="FILE", help="TiKV's own configuration. [default: one for small machines]"),
 )
+
+
+def _cluster_commands() -> ModuleType:
+    from harness import cluster_commands  # noqa: PLC0415 (a fifth of a second that only these need)
+
+    return cluster_commands
 
 
 def _docker_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,48 +140,48 @@ def cluster() -> None:
 
 
 @cluster.command()
-@click.option("--name", metavar="NAME", default=cluster_commands.DEFAULT_NAME, show_default=True, help="Its name.")
+@click.option("--name", metavar="NAME", default=DEFAULT_NAME, show_default=True, help="Its name.")
 @_docker_options
 @click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="TOML with these options.")
 def up(**options: Any) -> ExitCode:
     """Make a cluster that stays, and print what --cluster takes for it."""
-    return cluster_commands.up(**options)
+    return _cluster_commands().up(**options)
 
 
 @cluster.command()
 @_FORMAT
 def status(**options: Any) -> ExitCode:
     """Say which clusters are there, in what state, and which faults are in force."""
-    return cluster_commands.status(**options)
+    return _cluster_commands().status(**options)
 
 
 @cluster.command()
-@click.argument("target", metavar="[NAME|RUN]", default=cluster_commands.DEFAULT_NAME)
+@click.argument("target", metavar="[NAME|RUN]", default=DEFAULT_NAME)
 def heal(**options: Any) -> ExitCode:
     """Take away every fault in force: on a cluster, or those that a run's journal names."""
-    return cluster_commands.heal(**options)
+    return _cluster_commands().heal(**options)
 
 
 @cluster.command()
-@click.argument("name", default=cluster_commands.DEFAULT_NAME)
+@click.argument("name", default=DEFAULT_NAME)
 @click.option("--out", metavar="DIR", default="logs", show_default=True, help="The folder for the files.")
 def logs(**options: Any) -> ExitCode:
     """Write the log of every node to a folder."""
-    return cluster_commands.logs(**options)
+    return _cluster_commands().logs(**options)
 
 
 @cluster.command()
-@click.argument("name", default=cluster_commands.DEFAULT_NAME)
+@click.argument("name", default=DEFAULT_NAME)
 def down(**options: Any) -> ExitCode:
     """Take a cluster away."""
-    return cluster_commands.down(**options)
+    return _cluster_commands().down(**options)
 
 
 @cluster.command()
 @click.option("--all", "everything", is_flag=True, help="Also clusters that were left running on purpose.")
 def clean(**options: Any) -> ExitCode:
     """Take away what crashed runs left behind."""
-    return cluster_commands.clean(**options)
+    return _cluster_commands().clean(**options)
 
 
 def invoke(arguments: list[str]) -> ExitCode:

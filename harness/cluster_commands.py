@@ -24,8 +24,6 @@ from nemesis.recovery import heal as recover
 
 T = TypeVar("T")
 
-DEFAULT_NAME = "default"
-
 
 def up(name: str, config: Path | None, **given: Any) -> ExitCode:
     """``cluster up``: make a cluster that stays, and wait until it serves."""

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from cluster.api import Cluster
-from cluster.docker.cluster import DockerCluster
 from cluster.external import ExternalCluster
 from cluster.sim.bugs import BUGS
 from cluster.sim.cluster import SimCluster
@@ -111,8 +110,10 @@ def make_cluster(spec: RunSpec) -> Cluster:
     if spec.simulated:
         bugs = frozenset({spec.bug} if spec.bug else ())
         return SimCluster(Streams(spec.seed).below("cluster"), nodes=spec.nodes, bugs=bugs)
+    if spec.cluster.startswith("pd://"):
+        return ExternalCluster(spec.cluster)
+    from cluster.docker.cluster import DockerCluster  # noqa: PLC0415 (a fifth of a second that only this needs)
+
     if spec.docker is not None:
         return DockerCluster.new(spec.docker)
-    if spec.cluster.startswith(KEPT):
-        return DockerCluster.existing(spec.cluster.removeprefix(KEPT))
-    return ExternalCluster(spec.cluster)
+    return DockerCluster.existing(spec.cluster.removeprefix(KEPT))

@@ -86,7 +86,9 @@ class RealCluster:
 
 def test_there_is_no_such_phase_on_the_simulated_cluster():
     spec = make_spec("bank", seed=1)
-    assert readback.readback_phase(spec, make_cluster(spec), make_workload(spec), lambda: pytest.fail("judged")) == []
+    assert (
+        readback.readback_phase(spec, make_cluster(spec), make_workload(spec, "t"), lambda: pytest.fail("judged")) == []
+    )
 
 
 def test_the_phase_judges_once_and_late_and_ends_in_time(recorded):
@@ -101,7 +103,7 @@ def test_the_phase_judges_once_and_late_and_ends_in_time(recorded):
         ]
         return Results(verdicts=verdicts), recorded
 
-    (phase,) = readback.readback_phase(spec, RealCluster(), make_workload(spec), so_far)
+    (phase,) = readback.readback_phase(spec, RealCluster(), make_workload(spec, "t"), so_far)
     assert not judged
     ops = simulate(phase, complete=lambda op: (7 * SECOND, op.replace(type=OK)))
     assert judged == [1]

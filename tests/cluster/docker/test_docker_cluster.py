@@ -24,7 +24,7 @@ from harness.exit_codes import ExitCode
 from harness.history import History
 from harness.run_folder import RunFolder
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("standin")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("docker")]
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("--subnet", "198.18.90.0/24", "--rate", "40", "--concurrency", "6")
