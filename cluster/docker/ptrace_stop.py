@@ -19,12 +19,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-
-import numpy as np
 
 from cluster.docker import ptrace
 from cluster.docker.host_process import Gone
@@ -124,9 +122,9 @@ class Stopped:
             pause = min(2 * pause, 0.05)
 
     def _stop(self) -> None:
-        self._since = time.monotonic()
+        self._since = 0.0  # not yet: to list and seize its threads gives Python's global lock away, and it still runs
         self._buried.clear()
-        deadline = self._since + STOP_S
+        deadline = time.monotonic() + STOP_S
         while True:
             try:
                 tids = [int(task.name) for task in Path(f"/proc/{self.pid}/task").iterdir()]
@@ -135,7 +133,12 @@ class Stopped:
             new = [tid for tid in tids if tid not in self._threads and tid not in self._buried]
             for tid in new:
                 self._attach(tid)
-            for tid in [tid for tid, still in self._threads.items() if not still]:
+            self._since = self._since or time.monotonic()
+            running = [tid for tid, still in self._threads.items() if not still]
+            for tid in running:
+                with contextlib.suppress(ProcessLookupError):
+                    ptrace.interrupt(tid)
+            for tid in running:
                 self._await_stop(tid, deadline)
             if not self._threads:
                 raise Gone(self.pid)
@@ -159,8 +162,6 @@ class Stopped:
             by = f"process {tracer} traces it" if tracer != "0" else "root or CAP_SYS_PTRACE is needed"
             raise EnvironmentFailure(f"process {self.pid} cannot be stopped: {by}") from None
         self._threads[tid] = False
-        with contextlib.suppress(ProcessLookupError):
-            ptrace.interrupt(tid)
 
     def _await_stop(self, tid: int, deadline: float) -> None:
         since = time.monotonic()
@@ -229,9 +230,23 @@ class Stopped:
     def _returns_into(self, tid: int) -> bool:
         pointer = ptrace.registers(tid).rsp + 7 & ~7
         stack = ptrace.read_at(self._memory, _STACK, pointer)
-        words = np.frombuffer(stack, np.uint64, len(stack) // 8)
-        inside = np.flatnonzero((words - np.uint64(self._low)) < np.uint64(self._high - self._low))
-        return any(_is_frame(words, int(at) - _RIP, pointer) for at in inside)
+        for at in self._addresses_in(stack):
+            if self._low <= _word(stack, at) < self._high and _is_frame(stack, at - 8 * _RIP, pointer):
+                return True
+        return False
+
+    def _addresses_in(self, stack: bytes) -> Iterator[int]:
+        """Where in it there may be addresses of the code: words that are the same in their upper six bytes.
+
+        numpy would be as short, but gives Python's global lock away: 5 ms a thread beside a busy event loop.
+        """
+        for upper in {self._low >> 16, max(self._low, self._high - 1) >> 16}:
+            pattern = upper.to_bytes(6, "little")
+            at = stack.find(pattern)
+            while at >= 0:
+                if at % 8 == 2:
+                    yield at - 2
+                at = stack.find(pattern, at + 1)
 
     # Calls.
 
@@ -282,15 +297,19 @@ class Stopped:
         return next(iter(self._threads))
 
 
-def _is_frame(words: np.ndarray, start: int, pointer: int) -> bool:
+def _word(stack: bytes, at: int) -> int:
+    return int.from_bytes(stack[at : at + 8], "little")
+
+
+def _is_frame(stack: bytes, start: int, pointer: int) -> bool:
     """Whether a frame of a handler begins there, of a handler that the thread is in.
 
     Another thread's alternative stack may lie above, with what an earlier handler has left on it.
     """
-    if start < 0 or start + _CS >= len(words) or int(words[start + _CS]) & 0xFFFF != _USER_CS:
+    if start < 0 or _word(stack, start + 8 * _CS) & 0xFFFF != _USER_CS:
         return False
-    low, size = int(words[start + _ALT_STACK]), int(words[start + _ALT_SIZE])
-    on_it = low <= pointer + 8 * start < low + size
+    low, size = _word(stack, start + 8 * _ALT_STACK), _word(stack, start + 8 * _ALT_SIZE)
+    on_it = low <= pointer + start < low + size
     return not on_it or low <= pointer < low + size
 
 
