@@ -5,6 +5,7 @@ It says nothing about TiKV; see tests/standin/README.md.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -13,13 +14,17 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.docker.cluster import DockerCluster
 from cluster.docker.engine import Engine
-from cluster.docker.layout import CLUSTER
+from cluster.docker.objects import find_clusters
+from cluster.pd_api import PdApi
+from harness.clock import SECOND
 from harness.exit_codes import ExitCode
 from harness.history import History
 from harness.run_folder import RunFolder
@@ -27,6 +32,7 @@ from harness.run_folder import RunFolder
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("docker")]
 
 ROOT = Path(__file__).parents[3]
+SUBNETS = {"198.18.90.0/24", "198.18.91.0/24"}
 SMALL = ("--subnet", "198.18.90.0/24", "--rate", "40", "--concurrency", "6")
 
 
@@ -37,6 +43,7 @@ class Shell:
         self.folder = folder
         pd, kv, version = images
         self.images = ("--pd-image", pd, "--kv-image", kv, "--version", version)
+        self._others = {name for name, subnet in subnets().items() if subnet not in SUBNETS}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "harness.cli", *words]
@@ -60,24 +67,28 @@ class Shell:
     def results(self) -> dict[str, Any]:
         return json.loads(self.newest().results.read_text())
 
+    def clusters(self) -> list[str]:
+        """Those that the tests have made; not what somebody else left running on this machine."""
+        found = subnets().items()
+        return [name for name, subnet in found if name not in self._others and subnet in {*SUBNETS, None}]
+
+
+def subnets() -> dict[str, str | None]:
+    """Of all clusters of ours that are there, whole or in parts; None where no network is left that would say it."""
+    engine = Engine()
+    try:
+        return {found.name: found.layout and found.layout.options.subnet for found in find_clusters(engine)}
+    finally:
+        engine.close()
+
 
 @pytest.fixture
 def shell(tmp_path, docker_engine, standin_images):
     shell = Shell(tmp_path, standin_images)
     yield shell
-    left = shell.run("cluster", "clean", "--all")
-    assert left.returncode == 0, left.stderr
-
-
-def ours() -> list[str]:
-    """All containers and networks that are there of ours."""
-    engine = Engine()
-    try:
-        containers = engine.api.containers(all=True, filters={"label": CLUSTER})
-        networks = engine.api.networks(filters={"label": CLUSTER})
-        return [*(item["Names"][0] for item in containers), *(item["Name"] for item in networks)]
-    finally:
-        engine.close()
+    for name in shell.clusters():
+        left = shell.run("cluster", "down", name)
+        assert left.returncode == 0, left.stderr
 
 
 def test_the_bank_survives_partitions_kills_pauses_and_skewed_clocks_and_nothing_is_left(shell):
@@ -100,7 +111,7 @@ def test_the_bank_survives_partitions_kills_pauses_and_skewed_clocks_and_nothing
     assert all(
         re.match(rb"\d{4}-\d\d-\d\dT[\d:.]+Z ", path.read_bytes()) for path in (folder.path / "logs").glob("*.log")
     )
-    assert ours() == []
+    assert shell.clusters() == []
 
 
 def test_a_node_that_dies_at_start_is_shown_with_its_last_lines_and_nothing_is_left(shell):
@@ -110,7 +121,7 @@ def test_a_node_that_dies_at_start_is_shown_with_its_last_lines_and_nothing_is_l
     assert done.returncode == ExitCode.ENVIRONMENT
     assert re.search(r"pd\d has ended with exit code \d+; its last lines:\n.+", done.stderr)
     assert "Traceback" not in done.stderr
-    assert ours() == []
+    assert shell.clusters() == []
     assert not list((shell.folder / "runs").glob("bank/2*"))
 
 
@@ -129,7 +140,7 @@ def test_an_image_that_is_not_there_and_a_subnet_in_use_are_told_in_one_sentence
     assert "there is a cluster 'first' already" in again.stderr
     assert "kv1" in shell.run("cluster", "status").stdout  # the refused attempt took nothing of it away
     assert shell.run("cluster", "down", "first").returncode == 0
-    assert ours() == []
+    assert shell.clusters() == []
     assert shell.run("cluster", "down", "first").returncode == ExitCode.USAGE
 
 
@@ -141,7 +152,7 @@ def test_an_interruption_at_any_moment_leaves_nothing_behind(shell, after_s):
     _, err = process.communicate(timeout=120)
     assert process.returncode in {ExitCode.INTERRUPTED, ExitCode.ANOMALY}, err
     assert "Traceback" not in err
-    assert ours() == []
+    assert shell.clusters() == []
 
 
 def kills() -> int:
@@ -174,9 +185,9 @@ def test_a_harness_that_is_killed_leaves_nothing_that_heal_does_not_undo_and_a_h
     sound = shell.run("run", "bank", "--cluster", "docker:kept", "--nemesis", "none", "--time-limit", "8", *SMALL[2:])
     assert sound.returncode == 0, (sound.stdout, sound.stderr)
     assert shell.run("cluster", "clean").returncode == 0
-    assert ours() != []  # what was meant to stay stays
+    assert shell.clusters() != []  # what was meant to stay stays
     assert shell.run("cluster", "down", "kept").returncode == 0
-    assert ours() == []
+    assert shell.clusters() == []
 
 
 def no_worker_is_left() -> bool:
@@ -188,3 +199,59 @@ def no_worker_is_left() -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def off_by_s(log: Path) -> list[float]:
+    """Of each line of PD's log how far its own time is from true time, the engine's."""
+    found = re.findall(r"^(\S{26})\S*Z \[(\S+ \S+) \+00:00\]", log.read_text(), flags=re.MULTILINE)
+    pairs = ((datetime.fromisoformat(true), datetime.strptime(own, "%Y/%m/%d %H:%M:%S.%f")) for true, own in found)  # noqa: DTZ007
+    return [(own - true).total_seconds() for true, own in pairs]
+
+
+async def tso_off_by_s(addresses: tuple[str, ...], leader: str) -> float:
+    api = PdApi(addresses)
+    try:
+        return (await api.tso_physical_ms(leader) or 0) / 1000 - time.time()
+    finally:
+        await api.close()
+
+
+def test_a_minute_ahead_on_pds_leader_shows_in_the_tso_and_in_its_log_and_is_undone(shell, tmp_path):
+    up = shell.run("cluster", "up", "--name", "minute", "--kv", "1", *SMALL[:2], *shell.images)
+    assert up.returncode == 0, up.stderr
+    cluster = DockerCluster.existing("minute")
+
+    async def main() -> None:
+        await cluster.reopen()
+        leader = cluster.faults.pd_leader()
+        assert leader is not None
+        place = next(place for place in cluster.layout.places if place.name == leader)
+        address = f"{place.address}:{place.port}"
+        assert await tso_off_by_s(cluster.pd_addresses, address) == pytest.approx(0, abs=0.5)
+
+        there = await cluster.faults.skew(leader, 60 * SECOND)
+        assert there.verified
+        assert there.measured["wall_before_ms"] == pytest.approx(0, abs=1)
+        assert there.measured["wall_ms"] == pytest.approx(60_000, abs=1)
+        assert there.measured["tso_offset_ms"] == pytest.approx(60_000, abs=200)
+        assert await cluster.residue() == [f"the wall clock of {leader} is off by 60000 ms"]
+
+        gone = await cluster.faults.skew(leader, 0)
+        assert gone.verified
+        assert gone.measured["wall_before_ms"] == pytest.approx(60_000, abs=1)
+        assert gone.measured["wall_ms"] == pytest.approx(0, abs=1)
+        assert await tso_off_by_s(cluster.pd_addresses, address) == pytest.approx(59, abs=5)  # it stands, not falls
+        await cluster.faults.transfer_pd_leader()  # so that the old one logs something
+        await cluster.save_logs(tmp_path)
+        offs = off_by_s(tmp_path / f"{leader}.log")
+        assert max(offs) == pytest.approx(60, abs=1)
+        assert offs[-1] == pytest.approx(0, abs=1)
+
+        await cluster.faults.skew(leader, -60 * SECOND)
+        assert shell.run("cluster", "heal", "minute").returncode == 0  # another process than the one that did it
+        assert await cluster.residue() == []
+        await cluster.close()
+
+    asyncio.run(main())
+    assert shell.run("cluster", "down", "minute").returncode == 0
+    assert shell.clusters() == []
