@@ -18,6 +18,7 @@ import msgspec
 
 from cluster.api import Capability, Evidence
 from cluster.docker.clock_change import Change, Look, Tell, change
+from cluster.docker.host_process import CAP_SYS_PTRACE, holds
 from cluster.docker.vdso import our_vdso
 from cluster.docker.vdso_rows import LARGEST_PPM, MONOTONIC, REALTIME, RETURN_PPM, TRUE, Clocks
 from cluster.docker.vdso_stubs import check_room
@@ -137,6 +138,8 @@ def _try() -> None:
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise EnvironmentFailure("clocks of processes can be skewed on Linux on x86-64 only")
     check_room(our_vdso())
+    if not holds(CAP_SYS_PTRACE):  # a child of our own would let us, but the servers in containers are root's
+        raise EnvironmentFailure("clocks of other users' processes, such as those in containers, need root on the host")
     with (
         subprocess.Popen(_OUR_CHILD, stdin=subprocess.DEVNULL) as child,  # noqa: S603  (our own interpreter)
         ThreadPoolExecutor(1) as thread,

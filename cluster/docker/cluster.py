@@ -15,9 +15,10 @@ from cluster.api import ASPECTS, INJECTIONS, KILL_CLIENT, Capability, Node
 from cluster.docker.clocks import ProcessClocks
 from cluster.docker.engine import Engine
 from cluster.docker.faults import DockerFaults
+from cluster.docker.helper import runner_for
 from cluster.docker.images import ensure_images, image_id
 from cluster.docker.layout import Layout
-from cluster.docker.netns import HostRunner, NetNode
+from cluster.docker.netns import HostRunner, NetNode, is_privileged
 from cluster.docker.network import NodeNetworks
 from cluster.docker.nodes import Nodes
 from cluster.docker.objects import find_cluster, make_network, new_name, owner_of_this_process, remove_cluster
@@ -53,7 +54,7 @@ class DockerCluster:
         self._owner = owner
         self._api = PdApi(layout.pd_addresses)
         self._members = Nodes(engine, layout, self._api)
-        self._networks = NodeNetworks(self._net_nodes, HostRunner())
+        self._networks = NodeNetworks(self._net_nodes, runner_for(engine))
         self._clocks = ProcessClocks()
         regions = Regions(self._api, self._members.at)
         self.faults = DockerFaults(self._members, regions, self._api, networks=self._networks, clocks=self._clocks)
@@ -166,6 +167,7 @@ class DockerCluster:
     async def close(self) -> None:
         """Let go of it without changing anything."""
         await self._api.close()
+        await self._networks.close()
         self._engine.close()
         if self._lock is not None:
             os.close(self._lock)
@@ -280,7 +282,21 @@ def _must_have_memory(nodes: int) -> None:
 
 def local_capabilities() -> list[tuple[str, Capability]]:
     """What this machine can inject into a cluster in Docker, whether an engine runs or not; names that go together."""
-    possible = NodeNetworks(list, HostRunner()).capabilities()
+    try:
+        engine = Engine()
+    except EnvironmentFailure:
+        engine = None
+    none = Capability(available=False, reason="no Docker engine lets this user in")
+    possible = _network_capabilities(engine)
     possible["clock"] = ProcessClocks().capability()
-    possible["kill, stop, pause"] = _POSSIBLE
+    possible["kill, stop, pause"] = _POSSIBLE if engine else none
+    if engine:
+        engine.close()
     return sorted(possible.items())
+
+
+def _network_capabilities(engine: Engine | None) -> dict[str, Capability]:
+    if engine is None and not is_privileged():
+        none = Capability(available=False, reason="needs root on the host, or a Docker engine that lets this user in")
+        return dict.fromkeys(("partition", "degrade", *ASPECTS), none)
+    return NodeNetworks(list, runner_for(engine) if engine else HostRunner()).capabilities()

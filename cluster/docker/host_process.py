@@ -1,10 +1,16 @@
-"""A process of a container as this machine sees it: that it has ended, or is frozen."""
+"""Processes as this machine sees them: that one has ended, or is frozen; what this one may do."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Final
 
 from harness.exit_codes import EnvironmentFailure
+
+CAP_NET_ADMIN: Final = 12  # numbers of capabilities(7)
+CAP_SYS_PTRACE: Final = 19
+CAP_SYS_ADMIN: Final = 21
 
 _ROOT = Path("/sys/fs/cgroup")
 
@@ -42,3 +48,12 @@ def _says(file: Path, lines: set[str]) -> bool:
         return not lines.isdisjoint(file.read_text().splitlines())
     except OSError:
         return False
+
+
+def holds(*capabilities: int) -> bool:
+    """Whether this process holds all of these, which root may lack, too."""
+    with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
+        effective = next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapEff" in line)
+        held = int(effective.split()[1], 16)
+        return all(held >> capability & 1 for capability in capabilities)
+    return False

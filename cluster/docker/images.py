@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 import docker.errors
@@ -25,17 +26,30 @@ async def ensure_images(engine: Engine, options: DockerOptions) -> None:
     for image in (options.pd_image, options.kv_image):
         if not await _there(engine, f"{image}:{options.version}"):
             await _pull(engine, image, options.version)
-    if not await _there(engine, PAUSE_IMAGE):
-        machine = str((await engine.call(engine.api.version)).get("Arch", ""))
-        made = await engine.call(
-            engine.api.import_image_from_data,
-            pause_archive(machine),
-            repository=PAUSE_REPOSITORY,
-            tag=PAUSE_TAG,
-            changes=[f'ENTRYPOINT ["{PROGRAM}"]'],
-        )
-        if not await _there(engine, PAUSE_IMAGE):
-            raise EnvironmentFailure(f"the image of the pause containers could not be made: {made}")
+    await engine.call(ensure_pause_image, engine)
+
+
+def ensure_pause_image(engine: Engine) -> None:
+    """Make the image of the pause containers, unless it is there. Blocks.
+
+    Raises:
+        EnvironmentFailure: it cannot be made.
+    """
+    with contextlib.suppress(docker.errors.NotFound):
+        engine.do(engine.api.inspect_image, PAUSE_IMAGE)
+        return
+    machine = str(engine.do(engine.api.version).get("Arch", ""))
+    made = engine.do(
+        engine.api.import_image_from_data,
+        pause_archive(machine),
+        repository=PAUSE_REPOSITORY,
+        tag=PAUSE_TAG,
+        changes=[f'ENTRYPOINT ["{PROGRAM}"]'],
+    )
+    try:
+        engine.do(engine.api.inspect_image, PAUSE_IMAGE)
+    except docker.errors.NotFound:
+        raise EnvironmentFailure(f"the image of the pause containers could not be made: {made}") from None
 
 
 async def image_id(engine: Engine, image: str) -> str:

@@ -16,13 +16,14 @@ from harness.spec import DockerOptions
 CLUSTER: Final = "quorumquake.cluster"
 NODE: Final = "quorumquake.node"
 ROLE: Final = "quorumquake.role"
-PART: Final = "quorumquake.part"  # NETWORK_PART or SERVER_PART
+PART: Final = "quorumquake.part"  # NETWORK_PART, SERVER_PART or HELPER_PART
 OPTIONS: Final = "quorumquake.options"  # on the network: DockerOptions as JSON
 OWNER: Final = "quorumquake.owner"  # on the network: the process that made it for one run; empty: it was meant to stay
 
 Part = Literal["network", "server"]
 NETWORK_PART: Final = "network"
 SERVER_PART: Final = "server"
+HELPER_PART: Final = "helper"  # what works in a node's network for a harness without root
 
 PD_CLIENT_PORT: Final = 2379
 PD_PEER_PORT: Final = 2380

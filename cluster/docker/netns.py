@@ -16,11 +16,11 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from cluster.docker.host_process import CAP_NET_ADMIN, CAP_SYS_ADMIN, holds
 from harness.exit_codes import EnvironmentFailure
 
 T = TypeVar("T")
@@ -29,7 +29,6 @@ COMMAND_S: Final = 5.0  # for one command in a namespace, which takes a few mill
 TOOLS: Final = {"iptables-restore": "iptables", "iptables-save": "iptables", "tc": "iproute2", "ip": "iproute2"}
 
 _CLONE_NEWNET: Final = 0x40000000
-_NEEDED: Final = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12}
 _SEARCHED: Final = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"  # a user's PATH may lack sbin
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -114,11 +113,7 @@ def tool(name: str) -> str:
 
 def is_privileged() -> bool:
     """Whether this process may enter namespaces and change what is in them."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        effective = next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapEff" in line)
-        held = int(effective.split()[1], 16)
-        return os.geteuid() == 0 and all(held >> bit & 1 for bit in _NEEDED.values())
-    return False
+    return os.geteuid() == 0 and holds(CAP_SYS_ADMIN, CAP_NET_ADMIN)
 
 
 class HostRunner:

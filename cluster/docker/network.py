@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, ClassVar, Final
 
-from cluster.api import Capability, Cut, Degradation, Evidence
+from cluster.api import ASPECTS, Capability, Cut, Degradation, Evidence
 from cluster.docker import netfilter, shaping
 from cluster.docker.degradation import PEERS, as_asked, measure_degradation
 from cluster.docker.netns import NetNode, Runner
@@ -52,7 +52,10 @@ class NodeNetworks:
     @functools.cached_property
     def _tried(self) -> dict[str, Capability]:
         groups = (netfilter.TRIED_FOR_CUTS, netfilter.TRIED_FOR_LOSS, shaping.TRIED_FOR_RATE, shaping.TRIED_FOR_NETEM)
-        results = iter(self._runner.try_apart([command for group in groups for command in group]))
+        try:
+            results = iter(self._runner.try_apart([command for group in groups for command in group]))
+        except EnvironmentFailure as failure:
+            return dict.fromkeys(("partition", "degrade", *ASPECTS), Capability(False, str(failure)))
         cuts, loss, tbf, netem = ([next(results) for _ in group] for group in groups)
         no_cuts = netfilter.why_not(cuts)
         no_netem = shaping.why_not(netem, "netem")
@@ -231,6 +234,10 @@ class NodeNetworks:
             said += netfilter.in_words(name, seen, names)
             said += [shaping.in_words(name, report)] if report else []
         return said
+
+    async def close(self) -> None:
+        """Let go of what is needed for getting into the namespaces; what is in force stays."""
+        await self._runner.close()
 
     def _by_name(self) -> dict[str, NetNode]:
         return {node.name: node for node in self._nodes()}

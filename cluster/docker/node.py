@@ -208,8 +208,13 @@ def remove_container(engine: Engine, container: str) -> None:
     api = engine.api
     with contextlib.suppress(docker.errors.APIError):
         api.unpause(container)  # what is frozen cannot be ended
-    with contextlib.suppress(docker.errors.NotFound):
+    try:
         api.remove_container(container, force=True, v=True)
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError as error:
+        if "already in progress" not in str(error):  # somebody else is about to
+            raise
 
 
 def _archive(path: str, content: bytes) -> bytes:
