@@ -128,10 +128,10 @@ func raftSettings(opts options, snapDir string) (*raftstore.Config, error) {
 	// One entry of the log at a time is applied. The library writes what it applies together as one transaction of its
 	// database, which keeps a single version of each key: of a follower that catches up, snapshots would lack the others.
 	settings.RaftMaxSizePerMsg = 1
-	// Who sends to a store that is cut off waits until the connection breaks, and with it the thread of Raft of all regions:
-	// let it break as soon as TiKV's would, and have more than one, so that there is room for what waits.
-	settings.GrpcKeepAliveTimeout = 3 * time.Second
+	// What is sent to a store that is cut off waits in the connection, and when there is no room left, the thread of Raft
+	// waits, and with it every region: let there be room for the longest of partitions.
 	settings.GrpcRaftConnNum = 8
+	settings.RaftMaxInflightMsgs = 32
 	settings.PdHeartbeatTickInterval = 10 * opts.raft.tick
 	settings.PdStoreHeartbeatTickInterval = 10 * opts.raft.tick
 	settings.RaftLogGcThreshold = math.MaxUint64 / 2
