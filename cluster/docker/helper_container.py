@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ import docker.errors
 
 from cluster.docker.engine import Engine
 from cluster.docker.images import PAUSE_IMAGE
-from cluster.docker.layout import HELPER_PART, PART
+from cluster.docker.layout import CLUSTER, HELPER_PART, NODE, PART
 from cluster.docker.netns import COMMAND_S, Done, tool
 from cluster.docker.node import remove_container
 from harness.exit_codes import EnvironmentFailure
@@ -64,6 +65,7 @@ class HelperContainer:
         self._folder = folder
         prefix = () if sys.base_prefix.startswith("/usr") else (sys.base_prefix,)
         there = [path for path in _SYSTEM if Path(path).exists()]  # what is not would be made
+        whose = [labels[each] for each in (CLUSTER, NODE) if each in labels]
         host_config = engine.api.create_host_config(
             network_mode=network_mode,
             auto_remove=True,
@@ -76,6 +78,7 @@ class HelperContainer:
         made = engine.do(
             engine.api.create_container,
             PAUSE_IMAGE,
+            name="-".join(["qq", *whose, "helper", secrets.token_hex(3)]),
             entrypoint=[tool("sleep"), str(LIFE_S)],
             labels={**labels, PART: HELPER_PART},
             host_config=host_config,

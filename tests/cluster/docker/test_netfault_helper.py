@@ -25,10 +25,11 @@ from cluster.docker import helper, helper_container
 from cluster.docker.cluster import DockerCluster, local_capabilities
 from cluster.docker.engine import Engine
 from cluster.docker.helper import HelperRunner, runner_for
-from cluster.docker.images import ensure_pause_image
+from cluster.docker.images import PAUSE_IMAGE, ensure_pause_image
 from cluster.docker.layout import CLUSTER, HELPER_PART, NODE, PART, Layout
 from cluster.docker.netns import HostRunner, NetNode, is_privileged
 from cluster.docker.network import NodeNetworks
+from cluster.docker.node import remove_container
 from cluster.docker.nodes import Nodes
 from cluster.docker.objects import find_cluster, make_network, owner_of_this_process, remove_cluster
 from cluster.docker.pause import PROGRAM, pause_archive
@@ -154,7 +155,9 @@ def talk(nodes):
 
 
 def helpers(engine):
-    return engine.api.containers(all=True, filters={"label": f"{PART}={HELPER_PART}"})
+    """Those of these nodes, and of none; not of other clusters that this machine may have."""
+    found = engine.api.containers(all=True, filters={"label": f"{PART}={HELPER_PART}"})
+    return [helper for helper in found if helper["Labels"].get(CLUSTER) in (NAME, None)]
 
 
 def test_a_user_without_root_cuts_and_heals(engine, nodes):
@@ -205,6 +208,7 @@ def test_a_helper_bears_the_labels_of_its_node_and_may_do_nothing_else(engine, n
         assert (await runner.run(node, ["cat", "-"], "three\nlines\n$x")).out == "three\nlines\n$x"
         (found,) = helpers(engine)
         assert {name: found["Labels"][name] for name in (CLUSTER, NODE)} == {CLUSTER: NAME, NODE: "kv1"}
+        assert found["Names"][0].startswith(f"/qq-{NAME}-kv1-helper-")
         with pytest.raises(EnvironmentFailure, match="sleep did not end within"):
             await runner.run(node, ["sleep", "20"])
         engine.api.remove_container(found["Id"], force=True)
@@ -235,6 +239,27 @@ def test_a_helper_in_another_network_is_not_used(engine, nodes):
         asyncio.run(runner.run(NetNode(one.name, one.address, one.pid, one.port, "nosuchcontainer"), ["true"]))
     assert helpers(engine) == []
     asyncio.run(runner.close())
+
+
+def test_a_helper_in_the_network_of_this_machine_does_nothing(engine, monkeypatch):
+    done = []
+    execute = helper_container.HelperContainer.execute
+    monkeypatch.setattr(
+        helper_container.HelperContainer, "execute",
+        lambda self, command, *more, **options: done.append(command[0]) or execute(self, command, *more, **options),
+    )  # fmt: skip
+    host_config = engine.api.create_host_config(network_mode="host", auto_remove=True)
+    made = engine.api.create_container(PAUSE_IMAGE, entrypoint=[PROGRAM], host_config=host_config)["Id"]
+    runner = HelperRunner(engine)
+    try:
+        engine.api.start(made)
+        with pytest.raises(EnvironmentFailure, match="n1 has no network namespace of its own: nothing was done there"):
+            asyncio.run(runner.run(NetNode("n1", "127.0.0.1", 0, 9, made), ["iptables-save"]))
+    finally:
+        remove_container(engine, made)
+        asyncio.run(runner.close())
+    assert done == ["readlink"]
+    assert helpers(engine) == []
 
 
 def test_what_a_killed_harness_left_is_seen_healed_and_cleaned_without_root(engine, nodes):
