@@ -19,7 +19,6 @@ Half a transaction reported as committed is not noticed here: reading back at th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -55,40 +54,39 @@ class TikvStore:
         self._open: set[TikvTxn] = set()
         self._tasks: set[asyncio.Future[Any]] = set()
 
-    async def connect(self) -> None:
-        """Connect now, if that has not been done."""
+    async def connect(self) -> Any:
+        """Connect now, if that has not been done; return the client's own object."""
         async with self._connecting:
             if self._connection is None:
                 extension = load_extension()
                 calling = extension.TransactionClient.connect(self._addresses, RPC_TIMEOUT_S)
                 self._connection = await self.answer_of(calling, CONNECT_TIMEOUT_S)
+            return self._connection
 
     async def begin(self, mode: TxnMode) -> TikvTxn:
         """Start a transaction; takes a timestamp."""
-        await self.connect()
-        beginning: asyncio.Future[Any] = asyncio.ensure_future(self._connection.begin(mode == "pessimistic"))
-        # Never cancelled: the transaction might be made just then, and be dropped while it is active.
-        self.keep(beginning)
-        done, _ = await self._wait_or_discard(beginning)
-        if not done:
-            raise UnavailableBeforeCommit(f"no timestamp within {CALL_TIMEOUT_S:g} s")
+        connection = self._connection or await self.connect()
+        beginning: asyncio.Future[Any] = asyncio.ensure_future(connection.begin(mode == "pessimistic"))
         try:
-            inner = beginning.result()
-        except Exception as error:  # noqa: BLE001  (the client raises nothing more telling)
-            raise self._judged(before_commit(str(error))) from None
+            # Never cancelled: the transaction might be made just then, and be dropped while it is active.
+            inner = await self.answer_of(asyncio.shield(beginning))
+        except BaseException:
+            self.keep(beginning)
+            beginning.add_done_callback(self._discard)
+            raise
         txn = TikvTxn(self, inner)
         self._open.add(txn)
         return txn
 
     async def snapshot(self, ts: int) -> TikvSnapshot:
         """Reads at ``ts``, which may be old."""
-        await self.connect()
-        return TikvSnapshot(self, self._connection.snapshot(ts, False), ts)
+        connection = self._connection or await self.connect()
+        return TikvSnapshot(self, connection.snapshot(ts, False), ts)
 
     async def current_timestamp(self) -> int:
         """Ask the TSO."""
-        await self.connect()
-        return await self.answer_of(self._connection.current_timestamp())
+        connection = self._connection or await self.connect()
+        return await self.answer_of(connection.current_timestamp())
 
     async def close(self) -> None:
         """Roll back what is still open, wait for the roll-backs under way, let go of the connection."""
@@ -106,13 +104,20 @@ class TikvStore:
         Raises:
             Aborted: it failed or did not answer in time; definite, since nothing was to be committed.
         """
+        loop = asyncio.get_running_loop()
+        answer = asyncio.ensure_future(calling)
+        timer = loop.call_later(seconds, answer.cancel)  # asyncio.timeout does the same at several times the price
         try:
-            async with asyncio.timeout(seconds):
-                return await calling
-        except TimeoutError:
+            return await answer
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if loop.time() < timer.when() or (task is not None and task.cancelling()):
+                raise
             raise UnavailableBeforeCommit(f"no answer within {seconds:g} s") from None
         except Exception as error:  # noqa: BLE001  (the client raises nothing more telling)
             raise self._judged(before_commit(str(error))) from None
+        finally:
+            timer.cancel()
 
     def _judged(self, failure: Aborted) -> Aborted:
         if lost_its_connection(str(failure)):
@@ -124,25 +129,28 @@ class TikvStore:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def roll_back(self, inner: Any) -> asyncio.Task[None]:
-        """Start to roll a transaction of the client back; the task never fails."""
-        task = asyncio.ensure_future(_roll_back(inner))
-        self.keep(task)
-        return task
+    def roll_back(self, inner: Any) -> asyncio.Future[None]:
+        """Start to roll a transaction of the client back; the result is there when that has ended, somehow."""
+        loop = asyncio.get_running_loop()
+        calling: asyncio.Future[Any] = asyncio.ensure_future(inner.rollback())
+        ended: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(ROLLBACK_TIMEOUT_S, calling.cancel)
+
+        def end(_: asyncio.Future[Any], inner: Any = inner) -> None:
+            del inner  # it was to live as long as this
+            timer.cancel()
+            if not calling.cancelled():
+                calling.exception()  # what could not be released expires
+            if not ended.done():
+                ended.set_result(None)
+
+        calling.add_done_callback(end)
+        self.keep(ended)
+        return ended
 
     def forget(self, txn: TikvTxn) -> None:
         """The transaction has ended."""
         self._open.discard(txn)
-
-    async def _wait_or_discard(self, beginning: asyncio.Future[Any]) -> tuple[set[Any], set[Any]]:
-        try:
-            done, pending = await asyncio.wait({beginning}, timeout=CALL_TIMEOUT_S)
-        except asyncio.CancelledError:
-            beginning.add_done_callback(self._discard)
-            raise
-        if pending:
-            beginning.add_done_callback(self._discard)
-        return done, pending
 
     def _discard(self, beginning: asyncio.Future[Any]) -> None:
         """A transaction began that nobody waits for any more."""
@@ -156,7 +164,7 @@ class TikvTxn:
     def __init__(self, store: TikvStore, inner: Any) -> None:
         self._store = store
         self._inner: Any = inner  # None: it has ended
-        self._rolling_back: asyncio.Task[None] | None = None
+        self._rolling_back: asyncio.Future[None] | None = None
 
     @property
     def start_ts(self) -> int | None:
@@ -281,9 +289,3 @@ class TikvSnapshot:
     async def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Read ``start <= key < end`` in the order of keys, at most ``limit`` (and 4 MiB a region)."""
         return list(await self._store.answer_of(self._inner.scan(start, end, limit, True, False)))
-
-
-async def _roll_back(inner: Any) -> None:
-    with contextlib.suppress(Exception):  # what could not be released expires
-        async with asyncio.timeout(ROLLBACK_TIMEOUT_S):
-            await inner.rollback()
