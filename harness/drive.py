@@ -91,6 +91,7 @@ async def drive(
                 deadline_ns=DEADLINE_NS if pool is None else pool.patience_ns,
                 should_stop=should_stop,
                 observe=observe,
+                ahead=pool is not None,
             )
     finally:
         await _let_go(cluster, nemesis, pool, folder)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.generator_base import Answer, Source, Wrapper, fill, is_taken, later
+from harness.generator_base import Answer, Source, Wrapper, ahead_of, fill, is_taken, later
 from harness.op import INFO, INVOKE, NEMESIS, OK, Op
 from harness.protocols import PENDING, Context, Generator, Pending
 from harness.rng import Stream
@@ -125,6 +125,9 @@ class _TimeLimit(Wrapper):
             return later(ctx, self._end)
         return answer
 
+    def ahead(self, ctx: Context, thread: int) -> Op | None:
+        return None if self._end is None or ctx.time >= self._end else ahead_of(self.inner, ctx, thread)
+
 
 def time_limit(generator: Generator, duration: int) -> Generator:
     """Give nothing from ``duration`` nanoseconds after the first question on; what is open then may finish."""
@@ -193,14 +196,18 @@ class _OnThreads(Wrapper):
         self._nemesis = nemesis
 
     def next(self, ctx: Context) -> Answer:
+        return self.inner.next(self._narrow(ctx))
+
+    def ahead(self, ctx: Context, thread: int) -> Op | None:
+        return None if self._nemesis else ahead_of(self.inner, self._narrow(ctx), thread)
+
+    def _narrow(self, ctx: Context) -> Context:
         nemesis = self._nemesis
-        return self.inner.next(
-            Context(
-                time=ctx.time,
-                free=tuple([thread for thread in ctx.free if (thread == NEMESIS) == nemesis]),
-                processes={t: process for t, process in ctx.processes.items() if (t == NEMESIS) == nemesis},
-                streams=ctx.streams,
-            )
+        return Context(
+            time=ctx.time,
+            free=tuple([thread for thread in ctx.free if (thread == NEMESIS) == nemesis]),
+            processes={t: process for t, process in ctx.processes.items() if (t == NEMESIS) == nemesis},
+            streams=ctx.streams,
         )
 
     def update(self, op: Op) -> None:
@@ -287,6 +294,9 @@ class _Sequence(_Several):
             self._generators.pop(0)
         return None
 
+    def ahead(self, ctx: Context, thread: int) -> Op | None:
+        return ahead_of(self._generators[0], ctx, thread) if self._generators else None
+
     def update(self, op: Op) -> None:
         if self._generators:
             self._generators[0].update(op)
@@ -328,6 +338,10 @@ class _AnyOf(_Several):
             elif soonest is None or answer.time < soonest.time:
                 soonest = answer
         return soonest if soonest is not None else (PENDING if pending else None)
+
+    def ahead(self, ctx: Context, thread: int) -> Op | None:
+        given = (ahead_of(generator, ctx, thread) for generator in self._generators)
+        return next((op for op in given if op is not None), None)
 
 
 def any_of(*generators: Generator) -> Generator:

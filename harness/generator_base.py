@@ -37,6 +37,16 @@ def is_taken(answer: Answer, ctx: Context) -> TypeGuard[Op]:
     return isinstance(answer, Op) and answer.time <= ctx.time
 
 
+def ahead_of(generator: Generator, ctx: Context, thread: int) -> Op | None:
+    """An operation that ``thread`` may begin as soon as it is free; None where ``generator`` cannot say it yet.
+
+    Only generators with a method ``ahead(ctx, thread)`` can. What they give so may never be begun, and comes to
+    ``update`` when its invocation is recorded, as ever.
+    """
+    give = getattr(generator, "ahead", None)
+    return None if give is None else give(ctx, thread)
+
+
 class Source:
     """One that does not care what becomes of its operations."""
 

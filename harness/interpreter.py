@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
 from harness.client_calls import ClientCalls, Worker, words
 from harness.clock import SECOND, Clock
+from harness.generator_base import ahead_of
 from harness.op import FAIL, INFO, INVOKE, NEMESIS, OK, Op
-from harness.protocols import Client, ClientFactory, Context, Generator, Pending
+from harness.protocols import Client, ClientFactory, Context, Generator, Pending, TakesAhead
 from harness.rng import Streams
 
 GRACE_S: Final = 1.0  # for operations that are open when the run is stopped
@@ -63,12 +64,13 @@ async def interpret(
     deadline_ns: int,
     should_stop: Callable[[], bool] = lambda: False,
     observe: Callable[[Op], None] | None = None,
+    ahead: bool = False,
 ) -> Outcome:
     """Run the generator to its end.
 
     Args:
         clock: the time of the run; the running loop must live in the same.
-        generator: what is done. It is asked only while a thread is free.
+        generator: what is done. It is asked only while a thread is free, but for what it gives ahead.
         open_client: makes the client of a process, when its first operation comes.
         nemesis: carries out the nemesis operations; it is not closed here.
         concurrency: how many client threads; processes are numbered from 0, successors by ``+ concurrency``.
@@ -80,6 +82,8 @@ async def interpret(
         should_stop: asked every tenth of a second; once true, no more operations are begun and those that are
             open get a second to finish.
         observe: told of each recorded operation.
+        ahead: clients are ``TakesAhead``: they are given operations that the generator has ready for them
+            (``harness.generator_base.ahead_of``) before they are free.
 
     Raises:
         Exception: whatever the generator, ``record`` or ``observe`` raised, after what was open got its completion.
@@ -91,6 +95,7 @@ async def interpret(
         observe=observe,
         streams=streams,
         calls=ClientCalls(clock, open_client, deadline_ns),
+        ahead=ahead,
     )
     for thread in range(concurrency):
         run.add(thread, None)
@@ -111,6 +116,7 @@ class _Run:
         observe: Callable[[Op], None] | None,
         streams: Streams,
         calls: ClientCalls,
+        ahead: bool,
     ) -> None:
         self._clock = clock
         self._generator = generator
@@ -118,6 +124,7 @@ class _Run:
         self._observe = observe
         self._streams = streams
         self._calls = calls
+        self._ahead = ahead
         self._loop = asyncio.get_running_loop()
         self._concurrency = 0
         self._workers: dict[int | str, Worker] = {}
@@ -204,11 +211,41 @@ class _Run:
             raise RuntimeError(f"the generator gave {op.f!r} to process {process!r}, which is not free")
         kind = INFO if thread == NEMESIS else INVOKE
         op = self._write(Op(0, now, process, kind, op.f, op.value, op.error, op.node, op.ext))
-        worker = self._workers[thread]
         del self._free[thread]
+        self._hand_over(self._workers[thread], op)
+
+    def _hand_over(self, worker: Worker, op: Op) -> None:
         worker.open = op
         worker.inbox.set_result(op)
         self._tell(op)
+
+    # Handing out ahead.
+
+    def _look_ahead(self, worker: Worker) -> None:
+        """Give the worker's client what it is to do next."""
+        thread = worker.thread
+        if self._ending or worker.open is None or worker.client is None or not isinstance(thread, int):
+            return
+        client = cast("TakesAhead", worker.client)
+        try:
+            for _ in range(client.room()):
+                ctx = Context(self._clock.now(), (), self._processes, self._streams)
+                op = ahead_of(self._generator, ctx, thread)
+                if op is None:
+                    break
+                client.hand(op)
+        except Exception as error:  # noqa: BLE001 (raised by until_done)
+            self._fail(error)
+
+    def _following(self, worker: Worker) -> Op | None:
+        if not self._ahead or worker.client is None or worker.thread == NEMESIS:
+            return None
+        return cast("TakesAhead", worker.client).take()
+
+    def _begin_next(self, worker: Worker, op: Op) -> None:
+        """Record what the client has begun by itself by now, or is about to."""
+        invocation = Op(0, self._clock.now(), worker.process, INVOKE, op.f, op.value, op.error, op.node, op.ext)
+        self._hand_over(worker, self._write(invocation))
 
     # Carrying out.
 
@@ -218,12 +255,19 @@ class _Run:
             while not self._over:
                 op = await worker.inbox
                 worker.inbox = self._loop.create_future()
+                if self._ahead:
+                    self._loop.call_soon(self._look_ahead, worker)  # when this one is on its way
                 completion = self._complete(worker, await calls.carry_out(worker, op))
+                following = self._following(worker)
                 if completion is not None and completion.type == INFO and isinstance(worker.process, int):
                     worker.process += self._concurrency
                     self._processes[worker.thread] = worker.process
-                    await calls.close(worker)
-                self._free[worker.thread] = None
+                    if following is None:
+                        await calls.close(worker)
+                if following is not None and not self._deaf:
+                    self._begin_next(worker, following)
+                else:
+                    self._free[worker.thread] = None
                 self._pump()
                 if worker.inbox.done():
                     await asyncio.sleep(0)  # it takes its turn, behind those that were handed theirs before

@@ -87,6 +87,22 @@ class KeepsPartial(Protocol):
         ...
 
 
+class TakesAhead(Protocol):
+    """A client to which operations can be handed before it is free. It begins them by itself, in their order."""
+
+    def room(self) -> int:
+        """How many more operations it would take now; 0 while it has none open."""
+        ...
+
+    def hand(self, op: Op) -> None:
+        """Take ``op``, to be begun when all before it have ended, none of them with ``info``; soon, or not at all."""
+        ...
+
+    def take(self) -> Op | None:
+        """Asked when its operation has ended: the next one that it took, which may have begun; ``invoke`` comes."""
+        ...
+
+
 ClientFactory = Callable[[int], Awaitable[Client]]  # from a process number
 
 # Histories.

@@ -39,8 +39,23 @@ class Times(Protocol):
         """It was begun then. Needed only for what is to be known before its end."""
         ...
 
-    def ended(self, process: int, began: int, ended: int) -> None:
-        """It was begun and ended then; its completion is about to be recorded."""
+    def ended(self, process: int, began: int, ended: int, *, more: bool = False) -> None:
+        """It was begun and ended then; its completion is about to be recorded.
+
+        ``more``: the next one of the process was handed out ahead, so it may have begun, and is recorded later.
+        """
+        ...
+
+    def dropped(self, process: int, *, more: bool) -> None:
+        """It was handed out ahead and not begun after all; ``more`` as in ``ended``."""
+        ...
+
+    def nothing_follows(self, process: int) -> None:
+        """There will be no next one after all, or none that was handed out ahead."""
+        ...
+
+    def renamed(self, process: int, new: int) -> None:
+        """What ``process`` was said to have begun is the open operation of ``new``: the other one was retired here."""
         ...
 
     def heard(self, source: int, time: int) -> None:
@@ -75,6 +90,7 @@ class Sequencer:
         self._clock = clock
         self._open: dict[int | str, _Open] = {}
         self._heard: dict[int, int] = {}
+        self._following: dict[int | str, int] = {}  # by process: its next operation did not begin before
         self._waiting: list[tuple[int, int, int, Prepared]] = []  # a heap: time, ties, order of arrival
         self._arrived = 0
 
@@ -89,7 +105,7 @@ class Sequencer:
         if op.process == NEMESIS:
             self._hold(op.time, prepared)
         elif op.type == INVOKE:
-            self._open[op.process] = _Open(prepared, op.time)
+            self._open[op.process] = _Open(prepared, self._following.pop(op.process, op.time))
         else:
             entry = self._open.pop(op.process)
             self._place_beginning(entry, self._bound(entry))
@@ -112,12 +128,33 @@ class Sequencer:
         if entry is not None:
             self._place_beginning(entry, self._clock.of_monotonic(time))
 
-    def ended(self, process: int, began: int, ended: int) -> None:
+    def ended(self, process: int, began: int, ended: int, *, more: bool = False) -> None:
         """See ``Times``."""
         entry = self._open.get(process)
         if entry is not None:
             self._place_beginning(entry, self._clock.of_monotonic(began))
             entry.end = self._clock.of_monotonic(ended)
+            if more:
+                self._following[process] = entry.end + 1
+
+    def dropped(self, process: int, *, more: bool) -> None:
+        """See ``Times``. It is put before whatever its process may have done since."""
+        entry = self._open.get(process)
+        if entry is not None:
+            entry.end = self._bound(entry)
+            self._place_beginning(entry, entry.end)
+            if more:
+                self._following[process] = entry.end + 1
+
+    def nothing_follows(self, process: int) -> None:
+        """See ``Times``."""
+        self._following.pop(process, None)
+
+    def renamed(self, process: int, new: int) -> None:
+        """See ``Times``."""
+        bound, entry = self._following.pop(process, None), self._open.get(new)
+        if bound is not None and entry is not None:
+            entry.bound = bound
 
     def heard(self, source: int, time: int) -> None:
         """See ``Times``. What is certain now is written; if that fails, the next ``record`` says so."""
@@ -154,7 +191,7 @@ class Sequencer:
         return max(entry.bound, self._heard.get(entry.source, 0))
 
     def _release(self) -> None:
-        mark = self._clock.now()
+        mark = min(self._following.values(), default=self._clock.now())
         for entry in self._open.values():
             bound = self._bound(entry) if entry.end is None else entry.end
             mark = min(mark, bound)

@@ -37,17 +37,24 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Do(msgspec.Struct, array_like=True, tag=1):
-    """Carry out an operation; the answer is a ``Done``."""
+    """Carry out an operation; the answer is a ``Done``.
+
+    Attributes:
+        until: 0: at once. Else it is handed out ahead: to be begun behind the operations that the process was asked for
+            before, once the ``Done`` of the last of them is written to the socket; but not if one of them became
+            ``info``, and not later than this time: it is in ``Report.dropped`` then.
+    """
 
     process: int
     f: str
     value: Any = None
     node: str | None = None
     ext: dict[str, Any] | None = None
+    until: int = 0
 
 
 class Cancel(msgspec.Struct, array_like=True, tag=2):
-    """Cut the open operation of a process off; its ``Done`` tells what is known of it."""
+    """Cut the open operation of a process off; its ``Done`` tells what is known of it. Those behind it are dropped."""
 
     process: int
 
@@ -106,12 +113,15 @@ class Report(msgspec.Struct, array_like=True, tag=2):
         began: processes, each with the time at which its open operation began.
         done: completions.
         closed: processes whose clients are closed.
+        dropped: the process of each operation that was handed out ahead and is not begun, in their order; after
+            ``done`` in time.
     """
 
     now: int
     began: list[tuple[int, int]]
     done: list[Done]
     closed: list[int]
+    dropped: list[int] = []
 
 
 class Committing(msgspec.Struct, array_like=True, tag=3):
@@ -145,6 +155,11 @@ class Frames:
 
     def __init__(self) -> None:
         self._left = b""
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the rest of a batch is still to come."""
+        return bool(self._left)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The batches that are whole now."""

@@ -48,7 +48,16 @@ class _NoTimes:
     def began(self, process: int, time: int) -> None:
         """Nothing."""
 
-    def ended(self, process: int, began: int, ended: int) -> None:
+    def ended(self, process: int, began: int, ended: int, *, more: bool = False) -> None:
+        """Nothing."""
+
+    def dropped(self, process: int, *, more: bool) -> None:
+        """Nothing."""
+
+    def nothing_follows(self, process: int) -> None:
+        """Nothing."""
+
+    def renamed(self, process: int, new: int) -> None:
         """Nothing."""
 
     def heard(self, source: int, time: int) -> None:
@@ -79,11 +88,12 @@ class RemoteClient:
     def __init__(self, slot: _Slot, process: int) -> None:
         self._slot = slot
         self._process = process
+        self._handed_to: WorkerLink | None = None  # it may be lost, and still have more to say
 
     async def invoke(self, op: Op) -> Op:
         """Have it done."""
         try:
-            return await self._link().carry_out(op)
+            return await self._link().carry_out(self._process, op)
         except NoWorker:
             await asyncio.sleep(NO_WORKER_PAUSE_S)
             raise
@@ -93,7 +103,27 @@ class RemoteClient:
         with contextlib.suppress(NoWorker):
             await self._link().close_client(self._process)
 
+    def room(self) -> int:
+        """See ``harness.protocols.TakesAhead``."""
+        link = self._slot.link
+        return 0 if link is None else link.room(self._process)
+
+    def hand(self, op: Op) -> None:
+        """See ``harness.protocols.TakesAhead``."""
+        self._handed_to = self._slot.link
+        assert self._handed_to is not None
+        self._handed_to.hand(self._process, op)
+
+    def take(self) -> Op | None:
+        """See ``harness.protocols.TakesAhead``."""
+        op = None if self._handed_to is None else self._handed_to.take(self._process)
+        if op is None:
+            self._handed_to = None
+        return op
+
     def _link(self) -> WorkerLink:
+        if self._handed_to is not None and self._handed_to.take(self._process) is not None:
+            return self._handed_to
         link = self._slot.link
         if link is None or link.is_lost:
             raise NoWorker("client processes end as soon as they begin")
@@ -204,8 +234,8 @@ class WorkerPool:
     def _fill(self, slot: _Slot) -> None:
         assert self._host is not None
         self._made += 1
-        link = slot.link = WorkerLink(self._made, self)
         sock = self._host.start()
+        link = slot.link = WorkerLink(self._made, self, sock)
         loop = asyncio.get_running_loop()
         self._start_task(loop.create_unix_connection(lambda: link, sock=sock))
 
@@ -226,9 +256,11 @@ class WorkerPool:
         while True:
             await asyncio.sleep(TICK_S)
             for link in self._links():
-                if link.tick() > self._patience:
-                    link.kill()
+                if link.is_doomed:  # since the last tick: there is no end to wait for
                     link.lose(HUNG)
+                elif link.tick() > self._patience:
+                    link.end, link.is_doomed = HUNG, True
+                    link.kill()
 
     # Killing one.
 

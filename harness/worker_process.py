@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 import traceback
+from collections import deque
 from functools import partial
 from typing import Any, Final, NoReturn, cast
 
@@ -46,6 +47,7 @@ from harness.worker_messages import (
 )
 
 HEARTBEAT_S: Final = 0.04
+FULL_S: Final = 0.01  # to look again, where the socket takes nothing more
 
 
 def load_workload(job: Job) -> Workload:
@@ -97,6 +99,9 @@ class ClientProcess(asyncio.Protocol):
         self._workers: dict[int, Worker] = {}
         self._last: dict[int, int] = {}  # when the last operation of a process ended
         self._running: dict[int, _Running] = {}
+        self._waiting: dict[int, deque[Do]] = {}  # handed out ahead
+        self._retired: set[int] = set()  # processes of which an operation became info
+        self._dropped: list[int] = []
         self._done: list[Done] = []
         self._closed: list[int] = []
         self._planned = False  # a report
@@ -131,7 +136,10 @@ class ClientProcess(asyncio.Protocol):
 
     def _obey(self, command: Command) -> None:
         if isinstance(command, Do):
-            self._begin(command)
+            if command.until:
+                self._queue(command)
+            else:
+                self._begin(command)
         elif isinstance(command, Cancel):
             self._cancel(command.process)
         elif isinstance(command, Close):
@@ -168,9 +176,47 @@ class ClientProcess(asyncio.Protocol):
         ended = self._last[process] = time.monotonic_ns()
         del self._running[process]
         self._done.append(Done(process, began, ended, done.type, done.value, done.error, done.node, done.ext))
+        if done.type == INFO:
+            self._retired.add(process)
+        self._drop_what_is_late(process)
         self._plan_report()
 
+    # What was handed out ahead.
+
+    def _queue(self, command: Do) -> None:
+        process = command.process
+        self._waiting.setdefault(process, deque()).append(command)
+        if process not in self._running:
+            self._begin_waiting()
+
+    def _drop_what_is_late(self, process: int) -> None:
+        waiting = self._waiting.get(process)
+        now = time.monotonic_ns()
+        while waiting and (process in self._retired or waiting[0].until < now):
+            self._drop_first(process, waiting)
+
+    def _drop_first(self, process: int, waiting: deque[Do]) -> None:
+        waiting.popleft()
+        self._dropped.append(process)
+        self._plan_report()
+
+    def _begin_waiting(self) -> None:
+        """Begin what is next. Whatever was said before must not be lost if this process dies from now on."""
+        if self._planned:
+            return  # it ends here
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(FULL_S, self._begin_waiting)
+            return
+        for process, waiting in self._waiting.items():
+            if process not in self._running:
+                self._drop_what_is_late(process)
+                if waiting:
+                    self._begin(waiting.popleft())
+
     def _cancel(self, process: int) -> None:
+        waiting = self._waiting.get(process)
+        while waiting:
+            self._drop_first(process, waiting)
         running = self._running.get(process)
         if running is not None and running.task is not None:
             self._loop.call_soon(running.task.cancel)  # not before it has begun: it would never end
@@ -182,6 +228,8 @@ class ClientProcess(asyncio.Protocol):
             await asyncio.wait({running.task})
         worker = self._workers.pop(process, None)
         self._last.pop(process, None)
+        self._waiting.pop(process, None)
+        self._retired.discard(process)
         if worker is not None:
             await self._calls.close(worker)
         self._closed.append(process)
@@ -237,12 +285,14 @@ class ClientProcess(asyncio.Protocol):
                 now = min(now, running.began)  # what is not told with this report did not begin before it
         done, self._done = self._done, []
         closed, self._closed = self._closed, []
-        report = Report(now, began or [], done, closed)
+        dropped, self._dropped = self._dropped, []
+        report = Report(now, began or [], done, closed, dropped)
         try:
             self._say(report)
         except (TypeError, ValueError, OverflowError, RecursionError):
             report.done = [self._sayable(each) for each in done]
             self._say(report)
+        self._begin_waiting()
 
     def _sayable(self, done: Done) -> Done:
         try:
@@ -250,6 +300,8 @@ class ClientProcess(asyncio.Protocol):
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             op = self._workers[done.process].open
             value = None if op is None else op.value
+            self._retired.add(done.process)
+            self._drop_what_is_late(done.process)
             return Done(done.process, done.began, done.ended, INFO, value, ["unrecordable", *words(error)])
         return done
 

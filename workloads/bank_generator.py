@@ -41,6 +41,10 @@ class BankGenerator:
         if not free:
             return PENDING
         thread = free[0] if len(free) == 1 else self._stream(ctx, "thread").choice(free)
+        return self.ahead(ctx, thread)
+
+    def ahead(self, ctx: Context, thread: int | str) -> Op:
+        """The next operation of a thread, free or not: nothing depends on when or whether it is begun."""
         stream = self._stream(ctx, thread)
         process = ctx.processes[thread]
         if self._reads(ctx, thread, stream):

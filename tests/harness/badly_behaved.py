@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from harness.columns import PlainEncoder
 from harness.op import OK
@@ -101,3 +102,46 @@ class Refusing(BadlyBehaved):
 
 def is_elsewhere() -> bool:
     return "pytest" not in sys.modules
+
+
+class LoggingClient(Client):
+    """Says in a file that it has begun, before anything else."""
+
+    async def invoke(self, op):
+        self.note(op.value)
+        return await super().invoke(op)
+
+    def note(self, value):
+        with Path(value["path"]).open("a") as log:
+            log.write(f"{value['number']}\n")
+
+    async def log(self, value):
+        await asyncio.sleep(value["ms"] / 1000)
+        return value
+
+    async def log_and_leave(self, _value):
+        os._exit(3)
+
+    async def log_and_block(self, _value):
+        time.sleep(60)  # noqa: ASYNC251 (the point of it)
+
+    async def log_and_hold(self, value):
+        await asyncio.sleep(60)
+
+    async def log_and_sleep(self, value):
+        await asyncio.sleep(0.28)
+        return value
+
+    async def log_and_refuse(self, value):
+        raise Definite("somebody else was first")
+
+    async def log_and_too_much(self, value):
+        return {**value, "more": 2**70}
+
+    async def log_and_far_too_long(self, value):
+        return {**value, "more": "x" * (17 << 20)}
+
+
+class Logging(BadlyBehaved):
+    def client(self, store):
+        return LoggingClient(store)
