@@ -120,8 +120,9 @@ def draw_schedule(kinds: Sequence[str], world: World, streams: Streams, *, inter
         drawing.follow(kind, times)
     if not drawn:
         return drawing.schedule()
-    # The slot after the last of the first round still begins before the limit.
-    interval_ns = max(MILLISECOND, min(interval_ns, limit_ns // (len(drawn) + 1)))
+    # The slot after the last of the first round still begins before the limit, and what takes long has time left.
+    first_round_ns = max(limit_ns // 2, limit_ns - drawing.longest_ns())
+    interval_ns = max(MILLISECOND, min(interval_ns, first_round_ns // (len(drawn) + 1)))
     slot = 0
     while True:
         jitter = streams("nemesis", "slot", slot).below(interval_ns)
@@ -145,6 +146,11 @@ class _Drawing:
         self._drawn = dict.fromkeys(kinds, 0)
         self._free_from = dict.fromkeys(kinds, 0)
         self._calm_from = 0  # when the cluster has recovered from the last disruptive fault
+        self._busy_until = 0  # while something that takes long has the cluster to itself
+
+    def longest_ns(self) -> int:
+        """What the longest of the faults takes that are over at once as a rule."""
+        return max(map(self._takes_ns, self._kinds), default=0)
 
     def follow(self, kind: str, times: Sequence[tuple[int, int]]) -> None:
         """Put a fault of this kind at each of these starts, for its duration, whatever else is going on."""
@@ -158,9 +164,15 @@ class _Drawing:
     def fill(self, start: int) -> bool:
         """Put the next fault that can begin at ``start`` there, if any can; False if there will never be one again."""
         possible = [kind for kind in self._kinds if not self._is_exhausted(kind)]
+        if start < self._busy_until:
+            return bool(possible)
+        if not self._queue:
+            self._queue += [kind for kind in self._next_round() if kind in possible]
         ready = [kind for kind in possible if self._is_ready(kind, start)]
-        # If all that are still due in this round have to wait, the next round begins beside it.
-        if ready and not any(kind in ready for kind in self._queue):
+        # If all that are still due in this round have to wait, the next round begins beside it; but what takes long
+        # would wait for ever then.
+        waits = any(self._takes_ns(kind) for kind in self._queue)
+        if ready and not waits and not any(kind in ready for kind in self._queue):
             self._queue += [kind for kind in self._next_round() if kind in possible]
         kind = next((kind for kind in self._queue if kind in ready), None)
         if kind is not None:
@@ -169,7 +181,7 @@ class _Drawing:
         return bool(possible)
 
     def _next_round(self) -> list[str]:
-        """All kinds in a new order, the disruptive ones spread evenly among the others."""
+        """All kinds in a new order, the disruptive ones spread evenly among the others; at its end what takes long."""
         order = self._streams("nemesis", "round", self._round).shuffle(self._kinds)
         self._round += 1
         places = {True: 0, False: 0}
@@ -179,15 +191,19 @@ class _Drawing:
             disruptive = _is_disruptive(kind)
             spread.append(((2 * places[disruptive] + 1) * len(order) // counts[disruptive], disruptive, kind))
             places[disruptive] += 1
-        return [kind for *_, kind in sorted(spread)]
+        in_order = [kind for *_, kind in sorted(spread)]
+        return sorted(in_order, key=lambda kind: self._takes_ns(kind) > 0)
 
     def _is_ready(self, kind: str, start: int) -> bool:
         if self._free_from[kind] > start:
             return False
-        if not _is_disruptive(kind) or self._calm_from <= start:
-            return True
-        # What was asked for comes at least once, whatever else is going on then; what takes long waits at first.
-        return not self._drawn[kind] and not (self._takes_ns(kind) and start < self._limit // 2)
+        # What was asked for comes at least once, whatever else is going on then.
+        first = not self._drawn[kind]
+        if takes_ns := self._takes_ns(kind):
+            alone = all(fault.stop <= start for fault in self._faults)
+            late = start >= max(self._limit // 2, self._limit - takes_ns)
+            return self._queue == [kind] and (alone or (first and late))
+        return not _is_disruptive(kind) or self._calm_from <= start or first
 
     def _is_exhausted(self, kind: str) -> bool:
         most = FAULTS[kind].most(self._world)
@@ -221,7 +237,9 @@ class _Drawing:
         if fault.recovery_ms:
             recovered = stop + stream.choice(fault.recovery_ms) * MILLISECOND
             self._free_from[fault.kind] = max(stop + REST_NS, recovered)
-            if stream.below(ALONE) or self._takes_ns(fault.kind):  # nothing can begin beside what takes long
+            if takes_ns := self._takes_ns(fault.kind):  # nothing can begin beside what takes long
+                self._busy_until = stop
+            if stream.below(ALONE) or takes_ns:
                 self._calm_from = max(self._calm_from, recovered)
 
     def _follow(self, fault: Partition, first: PlannedFault, number: int) -> int:
