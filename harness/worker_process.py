@@ -79,10 +79,11 @@ async def _serve(job: Job, sock: socket.socket) -> None:
 class _Running:
     """An operation under way."""
 
-    __slots__ = ("began", "task", "told")
+    __slots__ = ("began", "is_last", "task", "told")
 
     def __init__(self) -> None:
         self.began = 0  # not yet
+        self.is_last = False  # what is behind it is dropped
         self.told = False  # to the harness, when it began
         self.task: asyncio.Task[None] | None = None
 
@@ -178,6 +179,8 @@ class ClientProcess(asyncio.Protocol):
         self._done.append(Done(process, began, ended, done.type, done.value, done.error, done.node, done.ext))
         if done.type == INFO:
             self._retired.add(process)
+        if running.is_last:
+            self._drop_all(process)
         self._drop_what_is_late(process)
         self._plan_report()
 
@@ -193,6 +196,11 @@ class ClientProcess(asyncio.Protocol):
         waiting = self._waiting.get(process)
         now = time.monotonic_ns()
         while waiting and (process in self._retired or waiting[0].until < now):
+            self._drop_first(process, waiting)
+
+    def _drop_all(self, process: int) -> None:
+        waiting = self._waiting.get(process)
+        while waiting:
             self._drop_first(process, waiting)
 
     def _drop_first(self, process: int, waiting: deque[Do]) -> None:
@@ -214,12 +222,12 @@ class ClientProcess(asyncio.Protocol):
                     self._begin(waiting.popleft())
 
     def _cancel(self, process: int) -> None:
-        waiting = self._waiting.get(process)
-        while waiting:
-            self._drop_first(process, waiting)
         running = self._running.get(process)
-        if running is not None and running.task is not None:
-            self._loop.call_soon(running.task.cancel)  # not before it has begun: it would never end
+        if running is None or running.task is None:
+            self._drop_all(process)
+            return
+        running.is_last = True  # what is behind it is told after its end: else that would be taken for its own
+        self._loop.call_soon(running.task.cancel)  # not before it has begun: it would never end
 
     async def _close(self, process: int) -> None:
         running = self._running.get(process)

@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -62,9 +63,18 @@ class Ready:
         return Op(-1, ctx.time, ctx.processes[thread], INVOKE, f, value)
 
 
-def run(folder: Path, kinds: dict[str, int], seconds: float, *, kill_every_s: float = 0.0) -> tuple[Ready, list[Op]]:
+def run(
+    folder: Path,
+    kinds: dict[str, int],
+    seconds: float,
+    *,
+    kill_every_s: float = 0.0,
+    deadline_ns: int = 300 * MILLISECOND,
+    stop_after_s: float = 60.0,
+) -> tuple[Ready, list[Op]]:
     """Run for a time, killing a client process now and then; return what was asked, and the history, a sound one."""
     ready = Ready(folder / "begun", kinds)
+    stop_at = time.monotonic() + stop_after_s
 
     async def kill(pool: WorkerPool) -> None:
         drawn = random.Random(1)
@@ -75,7 +85,7 @@ def run(folder: Path, kinds: dict[str, int], seconds: float, *, kill_every_s: fl
                     os.kill(drawn.choice(victims), signal.SIGKILL)
 
     async def main() -> None:
-        pool = WorkerPool(Logging({}, "run"), "run", CONCURRENCY, 300 * MILLISECOND)
+        pool = WorkerPool(Logging({}, "run"), "run", CONCURRENCY, deadline_ns)
         try:
             await pool.start(("127.0.0.1:1",))
             clock = RealClock()
@@ -90,6 +100,7 @@ def run(folder: Path, kinds: dict[str, int], seconds: float, *, kill_every_s: fl
                 record=sequencer.record,
                 streams=Streams(1),
                 deadline_ns=pool.patience_ns,
+                should_stop=lambda: time.monotonic() > stop_at,
                 ahead=True,
             )
             if killer is not None:
@@ -117,6 +128,8 @@ def assert_the_truth(ops: list[Op], begun: list[str]) -> None:
     for op in ops:
         if numbers[op.index] in not_begun and op.type != INVOKE:
             assert op.type in {FAIL, INFO}
+        if op.error_word == worker_link.NOT_BEGUN:
+            assert numbers[op.index] in not_begun, "it was begun, and nobody knows what came of it"
     open_: dict[int | str, Op] = {}
     retired = set()
     for op in ops:
@@ -161,3 +174,14 @@ def test_what_is_late_is_not_begun(tmp_path):
     _, ops = run(tmp_path, {"log_and_sleep": 1}, 1)
     begun = [op.time for op in ops if op.type == INVOKE]
     assert max(begun) < 1 * SECOND + worker_link.AHEAD_NS + 100 * MILLISECOND
+
+
+def test_an_operation_that_is_cut_off_is_not_taken_for_the_one_behind_it_which_is_not_begun(tmp_path):
+    _, ops = run(tmp_path, {"log_and_hold": 1}, 60, deadline_ns=30 * SECOND, stop_after_s=0.5)
+    ends = [op for op in ops if op.type != INVOKE and op.value["number"] in begun_numbers(tmp_path)]
+    assert len(ends) >= CONCURRENCY
+    assert {(op.type, op.error_word) for op in ends} == {(INFO, "cancelled")}
+
+
+def begun_numbers(folder: Path) -> set[int]:
+    return set(map(int, (folder / "begun").read_text().split()))
