@@ -166,10 +166,6 @@ class PdApi:
         """Its replicas are to move elsewhere; then it is a tombstone."""
         await self._ask("DELETE", f"/store/{store_id}")
 
-    async def forget_tombstones(self) -> None:
-        """Take stores that are gone out of PD's list."""
-        await self._ask("DELETE", "/stores/remove-tombstone")
-
     async def tso_physical_ms(self, address: str) -> float | None:
         """The physical part of the last timestamp that this member saved, None where it does not allocate any."""
         try:

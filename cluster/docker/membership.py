@@ -31,7 +31,8 @@ class Membership:
             return Evidence(verified=False, measured={"state": store.state if store else "unknown to PD"})
         await self._give_replica(store.id)
         store = await self._until(lambda: self._at(address), lambda found: found is not None and found.regions > 0)
-        assert store is not None
+        if store is None:
+            return Evidence(verified=False, measured={"state": "PD does not answer"})
         return Evidence(store.regions > 0, {"store": store.id, "state": store.state, "regions": store.regions})
 
     async def drain(self, address: str) -> Evidence:

@@ -73,11 +73,6 @@ class Seen(msgspec.Struct, frozen=True):
     first: frozenset[str]
     packets: dict[Rule, int]
 
-    @property
-    def untouched(self) -> bool:
-        """Nothing of ours is there."""
-        return not self.jumps
-
     def dropped_from(self, address: str) -> int:
         """How many packets from there were dropped because the link is cut."""
         return self.packets.get(Rule(address), 0)

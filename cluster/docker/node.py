@@ -9,9 +9,9 @@ import os
 import signal
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import docker.errors
 import docker.types
@@ -22,6 +22,8 @@ from cluster.docker.images import PAUSE_IMAGE
 from cluster.docker.layout import CONFIG, NETWORK_PART, SERVER_PART, Layout, Place
 from cluster.docker.pause import PROGRAM
 from harness.exit_codes import EnvironmentFailure
+
+T = TypeVar("T")
 
 STOP_S: Final = 10  # for a process to end when it is asked to
 STATE_S: Final = 10.0  # for a process to be what it was told to be
@@ -61,6 +63,7 @@ class DockerNode:
         self._net = layout.container(place.name, NETWORK_PART)
         self._server = layout.container(place.name, SERVER_PART)
         self.holder: tuple[str, int] = ("", 0)
+        self._turn = asyncio.Lock()
 
     # Making it.
 
@@ -103,37 +106,39 @@ class DockerNode:
 
     async def start(self) -> State:
         """Start the server from its disk."""
-        await self._engine.call(self._engine.api.start, self._server)
+        await self._order(self._engine.api.start, self._server)
         return await self._until("running")
 
     async def kill(self) -> State:
         """SIGKILL, a frozen process too: it is not to live on for a moment."""
         state = await self.state()
+        if state.status == "gone":
+            return state
         if state.status == "paused":
             if state.pid and os.geteuid() == 0:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(state.pid, signal.SIGKILL)  # taken as soon as it thaws; the engine would refuse
             await self.resume()
         with contextlib.suppress(EnvironmentFailure):  # it has just ended
-            await self._engine.call(self._engine.api.kill, self._server, "SIGKILL")
+            await self._order(self._engine.api.kill, self._server, "SIGKILL")
         return await self._until("dead")
 
     async def stop(self) -> State:
         """SIGTERM, and SIGKILL if that is not enough."""
-        await self._engine.call(self._engine.api.stop, self._server, timeout=STOP_S)
+        await self._order(self._engine.api.stop, self._server, timeout=STOP_S)
         return await self._until("dead")
 
     async def pause(self) -> State:
         """Freeze it."""
         if (await self.state()).status == "running":
-            await self._engine.call(self._engine.api.pause, self._server)
+            await self._order(self._engine.api.pause, self._server)
         return await self._until("paused")
 
     async def resume(self) -> State:
         """Let it run again."""
         if (await self.state()).status == "paused":
             with contextlib.suppress(EnvironmentFailure):  # it was killed while it was frozen
-                await self._engine.call(self._engine.api.unpause, self._server)
+                await self._order(self._engine.api.unpause, self._server)
         state = await self.state()
         return state if state.status == "dead" else await self._until("running")
 
@@ -146,7 +151,22 @@ class DockerNode:
 
     async def state(self) -> State:
         """What the engine says of the server's process."""
-        return await self._engine.call(self._state)
+        return await self._order(self._state)
+
+    async def _order(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """One call after the other: whoever gave it may be cancelled, but the engine carries it out all the same.
+
+        Else a stop that takes its time would end what the healing has found running, and left alone, meanwhile.
+        """
+        await self._turn.acquire()
+        order = asyncio.ensure_future(self._engine.call(function, *arguments, **options))
+        order.add_done_callback(self._next_turn)
+        return await asyncio.shield(order)
+
+    def _next_turn(self, order: asyncio.Future[Any]) -> None:
+        self._turn.release()
+        if not order.cancelled():
+            order.exception()  # there may be nobody left to tell
 
     def _state(self) -> State:
         try:

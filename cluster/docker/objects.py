@@ -44,8 +44,9 @@ def new_name() -> str:
 
 def find_clusters(engine: Engine) -> list[Found]:
     """All clusters, by name. Blocks."""
-    networks = {network["Labels"][CLUSTER]: network for network in engine.do(engine.api.networks, filters=_ours())}
+    # In this order: a cluster that is just being made has its network first, and is not to look like one without.
     containers = engine.do(engine.api.containers, all=True, filters=_ours())
+    networks = {network["Labels"][CLUSTER]: network for network in engine.do(engine.api.networks, filters=_ours())}
     names = sorted({*networks, *(container["Labels"][CLUSTER] for container in containers)})
     return [_found(name, networks.get(name), containers) for name in names]
 
@@ -116,14 +117,25 @@ def make_network(engine: Engine, layout: Layout, owner: str) -> None:
 
 
 def remove_cluster(engine: Engine, name: str) -> list[str]:
-    """Take all objects of a cluster away; return their names. Blocks."""
+    """Take all objects of a cluster away; return their names. Blocks.
+
+    Raises:
+        EnvironmentFailure: the first thing that could not be taken away, after all the others were.
+    """
     mine = {"label": f"{CLUSTER}={name}"}
     removed = []
+    failures = []
     # Servers first: they live in the network of the others.
     containers = engine.do(engine.api.containers, all=True, filters=mine)
     for container in sorted(containers, key=lambda container: container["Labels"].get(PART) == NETWORK_PART):
-        engine.do(remove_container, engine, container["Id"])
-        removed.append(container["Names"][0].lstrip("/"))
+        try:
+            engine.do(remove_container, engine, container["Id"])
+        except EnvironmentFailure as failure:
+            failures.append(failure)
+        else:
+            removed.append(container["Names"][0].lstrip("/"))
+    if failures:
+        raise failures[0]  # the network stays: it says what the rest belongs to
     for network in engine.do(engine.api.networks, filters=mine):
         with contextlib.suppress(docker.errors.NotFound):
             engine.do(engine.api.remove_network, network["Id"])

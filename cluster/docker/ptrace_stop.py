@@ -34,7 +34,6 @@ _CALL_S = 5.0
 _LONGEST_STEPS = 20_000
 _STACK = 32 << 10
 _WINDOW = 1 << 10  # what a call may use of a thread's stack
-_RED_ZONE = 128
 _PAGE = 4096
 _SIGTRAP = 5
 _NO_SYSTEM_CALL = 2**64 - 1
