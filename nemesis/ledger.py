@@ -22,6 +22,7 @@ from nemesis.effect import (
     Paused,
     Resource,
     Skewed,
+    Stepped,
     budget_s,
     label,
     merge_evidence,
@@ -53,6 +54,7 @@ class Ledger:
         self._order: list[tuple[int, Effect]] = []  # of all holders together, as injected
         self._strobes: dict[str, _Strobe] = {}
         self._measuring = 0  # calls under way, during which no strobe may flip a clock
+        self._in_doubt: set[Resource] = set()  # of processes' resources those not shown to be as they were told to be
         self.holdings: dict[int, Holding] = {}
 
     def down(self) -> dict[str, str]:
@@ -95,7 +97,7 @@ class Ledger:
         for resource in ((clock, node) for node in nodes for clock in CLOCKS):
             effects = [effect for _, effect in self._order if effect.resource == resource]
             if effects:
-                parts.append((" ".join(resource), await settle(self._faults, resource, [], effects)))
+                parts.append((" ".join(resource), await self._to(resource, [], effects)))
         return merge_evidence(parts) if parts else None
 
     async def undo(self, holding: Holding) -> Evidence:
@@ -110,9 +112,12 @@ class Ledger:
         return evidence
 
     async def undo_again(self, effects: Sequence[Effect]) -> Evidence:
-        """Take effects away that are not in the ledger any more, but may still be in force."""
-        parts = [(label(effect), self._settle(effect, [effect], self._on(effect))) for effect in reversed(effects)]
-        return await _together(parts)
+        """Take effects away that are not in the ledger any more, but may still be in force.
+
+        A step of a monotonic clock that was shown to be undone is left alone: a second time would be a step, too.
+        """
+        left = [each for each in reversed(effects) if not isinstance(each, Stepped) or each.resource in self._in_doubt]
+        return await _together([(label(each), self._settle(each, [each], self._on(each))) for each in left])
 
     async def _add(self, holding: Holding, effect: Effect) -> Evidence:
         before = self._on(effect)
@@ -156,15 +161,39 @@ class Ledger:
         if not self._faults.restart_resets_clocks:
             return await settle(self._faults, resource, before, after)
         if kind in CLOCKS and self.down().get(node) == "dead":
+            self._in_doubt.discard(resource)
             return Evidence(verified=len(after) < len(before), measured={"state": "dead"})  # its next start decides
+        if kind == "monotonic" and resource in self._in_doubt:
+            return await self._start_anew(node, after)
         if kind != "process" or not _is_dead(before) or _is_dead(after):
-            return await settle(self._faults, resource, before, after)
+            return await self._to(resource, before, after)
         started = await settle(self._faults, resource, before, [])
         parts = [("started", started)]
         if renewed := await self.renew_clocks([node]):
             parts.append(("clocks", renewed))
         if after:
             parts.append(("paused", await settle(self._faults, resource, [], after)))
+        return merge_evidence(parts)
+
+    async def _to(self, resource: Resource, before: Sequence[Effect], after: Sequence[Effect]) -> Evidence:
+        self._in_doubt.add(resource)
+        evidence = await settle(self._faults, resource, before, after)
+        if evidence.verified:
+            self._in_doubt.discard(resource)
+        return evidence
+
+    async def _start_anew(self, node: str, steps: Sequence[Effect]) -> Evidence:
+        """A step that was perhaps never made must not be taken back; a new process has true time for certain."""
+        await self._faults.kill(node)
+        parts = [("started", await self._faults.start(node))]
+        for resource in ((clock, node) for clock in CLOCKS):
+            effects = steps if resource[0] == "monotonic" else [e for _, e in self._order if e.resource == resource]
+            if effects:
+                parts.append((" ".join(resource), await self._to(resource, [], effects)))
+        if parts[0][1].verified and not steps:
+            self._in_doubt.discard(("monotonic", node))
+        if self.down().get(node) == "paused":
+            parts.append(("paused", await self._faults.pause(node)))
         return merge_evidence(parts)
 
     def _must_rest(self, node: str) -> bool:
