@@ -23,12 +23,12 @@ from harness.drive import DEADLINE_NS, drive
 from harness.exit_codes import EnvironmentFailure, ExitCode, QuorumquakeError, code_of, worst_code
 from harness.history import History
 from harness.interpreter import Outcome
-from harness.journal import Journal
+from harness.journal import Journal, open_entries
 from harness.judge import judge_run
 from harness.op import Op
 from harness.protocols import Workload
 from harness.recorder import Recorder
-from harness.registry import make_cluster, make_workload, new_run_id
+from harness.registry import KEPT, make_cluster, make_workload, new_run_id
 from harness.results import Results
 from harness.rng import Streams
 from harness.run_folder import RunFolder
@@ -113,11 +113,23 @@ def run(plan: Plan, watcher: Watcher | LiveLine | None = None) -> Finished:
     outcome, failure = record(plan, folder, watcher)
     watcher.say("checking the history")
     results, history = judge_run(folder, interrupted=outcome is not None and outcome.interrupted)
-    failure = failure or _write_down(folder, spec, cluster, results, history)
+    failure = failure or _write_down(folder, spec, cluster, results, history) or left_in_force(spec, folder)
     code = ExitCode(results.exit_code)
     if failure is not None:
         code = worst_code([code_of(results.valid), getattr(failure, "code", ExitCode.INTERNAL)])
     return Finished(folder, results, history, code, _sentence(failure) if failure else "")
+
+
+def left_in_force(spec: RunSpec, folder: RunFolder) -> EnvironmentFailure | None:
+    """Of a cluster that stays: that the journal has faults which were not undone, or not for certain."""
+    left = open_entries(folder.journal) if spec.cluster.startswith(KEPT) else []
+    if not left:
+        return None
+    kinds = ", ".join(dict.fromkeys(entry.fault for entry in left))
+    return EnvironmentFailure(
+        f"{spec.cluster} may not be as it was, since not all faults could be shown to be undone ({kinds}): "
+        f"`quorumquake cluster heal {folder.path}`"
+    )
 
 
 def _write_down(

@@ -85,7 +85,7 @@ class NemesisClient:
         self._patience = 1.0 if cluster.deterministic else PATIENCE
         self._entries: dict[int, int] = {}  # of faults in the journal
         self._ledger = Ledger(cluster.faults)
-        self._doubtful: list[Holding] = []  # undone, but nothing showed it
+        self._doubtful: dict[int, Holding] = {}  # undone, but nothing showed it; by entry in the journal
 
     def generator(self) -> Generator:
         """The operations of the main phase, at their times from when it is first asked."""
@@ -141,10 +141,10 @@ class NemesisClient:
                 else:
                     healed.append(holding.id)
                     failures.pop(holding.id, None)
-        for holding in reversed(self._doubtful[:]):
+        for entry, holding in reversed(list(self._doubtful.items())):
             name = f"{holding.kind} {holding.id}"
             try:
-                evidence.append((name, again := await self._make_sure(holding)))
+                evidence.append((name, again := await self._make_sure(entry, holding)))
             except Exception as error:  # noqa: BLE001 (as above)
                 failures[holding.id] = f"{name}: {type(error).__name__}: {error}"
             else:
@@ -186,22 +186,22 @@ class NemesisClient:
     async def _undo(self, holding: Holding) -> Evidence:
         effects = list(holding.effects)
         evidence = await self._ledger.undo(holding)
-        if evidence.verified or self._journal is None:
-            self._strike_out(holding)
-        else:
-            self._doubtful.append(msgspec.structs.replace(holding, effects=effects))
+        entry = self._entries.pop(holding.id, None)
+        if evidence.verified:
+            self._strike_out(entry)
+        elif entry is not None:
+            self._doubtful[entry] = msgspec.structs.replace(holding, effects=effects)
         return evidence
 
-    async def _make_sure(self, holding: Holding) -> Evidence:
+    async def _make_sure(self, entry: int, holding: Holding) -> Evidence:
         """Undo it once more; what stays in doubt stays in the journal."""
         evidence = await self._ledger.undo_again(holding.effects)
         if evidence.verified:
-            self._doubtful.remove(holding)
-            self._strike_out(holding)
+            del self._doubtful[entry]
+            self._strike_out(entry)
         return evidence
 
-    def _strike_out(self, holding: Holding) -> None:
-        entry = self._entries.pop(holding.id, None)
+    def _strike_out(self, entry: int | None) -> None:
         if self._journal is not None and entry is not None:
             self._journal.undone(entry)
 
@@ -223,7 +223,7 @@ class NemesisClient:
             undone = await self._undo(holding)
             return targets, Evidence(verified=False, measured={**evidence.measured, "undone": undone.measured})
         self._ledger.forget(holding)
-        self._strike_out(holding)
+        self._strike_out(self._entries.pop(holding.id, None))
         restarted = {effect.node for effect in effects if isinstance(effect, Dead)}
         renewed = await self._ledger.renew_clocks([node for node in targets if node in restarted])
         return targets, merge_evidence([(fault.kind, evidence), ("clocks", renewed)]) if renewed else evidence

@@ -12,6 +12,8 @@ import pytest
 
 from harness.exit_codes import EnvironmentFailure, UsageError
 from harness.journal import Journal, JournalEntry, open_entries
+from harness.registry import make_spec
+from harness.run import left_in_force
 from harness.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -178,3 +180,17 @@ def test_a_fault_that_cannot_be_noted_must_not_come(tmp_path):
     journal.close()
     with pytest.raises(EnvironmentFailure, match="cannot write the faults journal"):
         Journal(tmp_path)
+
+
+def test_on_a_cluster_that_stays_it_is_told_what_was_not_undone(tmp_path):
+    folder = RunFolder.create(tmp_path, "bank", "seed7")
+    stays, goes = (make_spec("bank", cluster=cluster, nemesis="kill") for cluster in ("docker:mine", "docker"))
+    journal = Journal(folder.journal)
+    kill = journal.begin("kill", {})
+    failure = left_in_force(stays, folder)
+    assert failure is not None
+    assert f"cluster heal {folder.path}" in str(failure)
+    assert left_in_force(goes, folder) is None
+    journal.undone(kill)
+    journal.close()
+    assert left_in_force(stays, folder) is None

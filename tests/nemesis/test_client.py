@@ -140,6 +140,37 @@ def test_what_could_not_be_shown_to_be_undone_stays_in_the_journal_and_is_undone
     journal.close()
 
 
+def test_a_try_of_which_the_undoing_was_not_shown_has_its_own_place_in_the_journal(mortal, tmp_path, monkeypatch):
+    path = tmp_path / "faults.journal"
+    journal = Journal(path)
+    nemesis = mortal.nemesis(journal)
+    kill, start = mortal.faults.kill, mortal.faults.start
+
+    async def kill_and_fail(node):
+        await kill(node)
+        raise OSError("no answer")
+
+    async def start_unseen(node):
+        return Evidence(verified=False, measured=(await start(node)).measured)
+
+    async def main():
+        with monkeypatch.context() as patch:
+            patch.setattr(mortal.faults, "kill", kill_and_fail)
+            assert (await nemesis.invoke(op("start-kill", id=1, on="one", nodes=["kv1"]))).error
+        with monkeypatch.context() as patch:
+            patch.setattr(mortal.faults, "start", start_unseen)
+            assert not (await nemesis.invoke(op("start-kill", id=1, on="one", nodes=["kv1"]))).error
+        assert len(open_entries(path)) == 2
+        await nemesis.invoke(op("stop-kill", id=1))
+        assert len(open_entries(path)) == 1
+        assert (await nemesis.heal_all()).failures == []
+        assert open_entries(path) == []
+        assert mortal.abnormal() == []
+
+    mortal.run(main())
+    journal.close()
+
+
 def test_a_fault_that_cannot_be_written_down_is_not_put_in_place(bare, tmp_path):
     journal = Journal(tmp_path / "faults.journal")
     journal.close()
