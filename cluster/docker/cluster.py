@@ -153,10 +153,13 @@ class DockerCluster:
     async def _make(self) -> None:
         _must_have_memory(len(self.layout.places))
         await ensure_images(self._engine, self.layout.options)
-        await self._engine.call(make_network, self._engine, self.layout, self._owner or "")
-        self._made = True
+        await self._engine.call(self._make_network)
         await self._members.create()
         await self._members.start()
+
+    def _make_network(self) -> None:
+        make_network(self._engine, self.layout, self._owner or "")
+        self._made = True  # said here, in the thread: after an interruption nobody waits for it any more
 
     async def stop(self) -> None:
         """Take it away, if it was made for this run; else let go of it."""
