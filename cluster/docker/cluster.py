@@ -138,6 +138,7 @@ class DockerCluster:
             self.take()
             await self._members.find_holders()
             await self._members.must_run()
+            await self._must_be_whole()
         else:
             await self._make()
         self._began = time.time()
@@ -149,6 +150,13 @@ class DockerCluster:
             await spread_leaders(self._api, split_keys)
         self._facts = await self._ask()
         await self.faults.look()
+
+    async def _must_be_whole(self) -> None:
+        """What a run that was killed left in force would be blamed on the system."""
+        # A clock that was drifting comes back slowly, which harms nobody.
+        if left := await residue(self._members, self._networks, self._clocks, least_ms=1000):
+            name = self.layout.name
+            raise EnvironmentFailure(f"{'; '.join(left)}: first heal it: quorumquake cluster heal {name}")
 
     async def _make(self) -> None:
         _must_have_memory(len(self.layout.places))

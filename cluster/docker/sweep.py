@@ -13,8 +13,8 @@ from harness.exit_codes import EnvironmentFailure
 OFF_MS: Final = 1.0  # a clock that is off by less is taken to be true
 
 
-async def residue(nodes: Nodes, networks: NodeNetworks, clocks: ProcessClocks) -> list[str]:
-    """Each thing in one sentence; empty: nothing.
+async def residue(nodes: Nodes, networks: NodeNetworks, clocks: ProcessClocks, least_ms: float = OFF_MS) -> list[str]:
+    """Each thing in one sentence; empty: nothing. Clocks count that are off by ``least_ms``.
 
     Raises:
         EnvironmentFailure: a node cannot be looked at.
@@ -26,14 +26,14 @@ async def residue(nodes: Nodes, networks: NodeNetworks, clocks: ProcessClocks) -
             found.append(f"{node.name} is {state.status}")
         elif clocks.capability().available:
             found += [f"the {clock} clock of {node.name} is off by {off:g} ms" for clock, off in
-                      (await _off(clocks, state.pid)).items()]  # fmt: skip
+                      (await _off(clocks, state.pid, least_ms)).items()]  # fmt: skip
     return found
 
 
-async def _off(clocks: ProcessClocks, pid: int) -> dict[str, float]:
+async def _off(clocks: ProcessClocks, pid: int, least_ms: float = OFF_MS) -> dict[str, float]:
     measured = (await clocks.look(pid)).measured
     offsets = {clock: float(measured[f"{clock}_ms"]) for clock in ("wall", "monotonic")}
-    return {clock: off for clock, off in offsets.items() if abs(off) >= OFF_MS}
+    return {clock: off for clock, off in offsets.items() if abs(off) >= least_ms}
 
 
 async def sweep(nodes: Nodes, networks: NodeNetworks, clocks: ProcessClocks) -> list[str]:
