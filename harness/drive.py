@@ -7,13 +7,15 @@ Clients of a simulated cluster live in this process, all others in processes of 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final
 
 from cluster.api import Cluster
 from harness.clock import SECOND, Clock, RealClock
+from harness.exit_codes import EnvironmentFailure
 from harness.generator import any_of, clients, on_nemesis, phases, stagger, time_limit
 from harness.interpreter import Outcome, interpret
 from harness.leader_watch import watching_leaders
@@ -29,6 +31,7 @@ from harness.worker_pool import NO_TIMES, WorkerPool
 from nemesis.client import NemesisClient
 
 DEADLINE_NS: Final = 10 * SECOND  # of an operation
+LOOK_S: Final = 0.1  # whether to go on with the start
 
 
 class Since:
@@ -69,13 +72,11 @@ async def drive(
         EnvironmentFailure: the cluster does not come up, or the history cannot be written.
     """
     try:
-        await cluster.start(workload.split_keys())
         if pool is None:
+            await cluster.start(workload.split_keys())
             await _set_up(cluster, workload)
         else:
-            await pool.start(cluster.pd_addresses)
-            await pool.call("probe")
-            await pool.call("setup")
+            await _unless_stopped(_start(cluster, workload, pool), should_stop)
         clock = Since(cluster.clock) if pool is None else RealClock()
         if not cluster.deterministic:
             folder.write_origin(time.time_ns() - clock.now())
@@ -128,6 +129,26 @@ async def _let_go(cluster: Cluster, nemesis: NemesisClient | None, pool: WorkerP
             await cluster.save_logs(folder.logs)
     finally:
         await cluster.stop()
+
+
+async def _start(cluster: Cluster, workload: Workload, pool: WorkerPool) -> None:
+    await cluster.start(workload.split_keys())
+    await pool.start(cluster.pd_addresses)
+    await pool.call("probe")
+    await pool.call("setup")
+
+
+async def _unless_stopped(starting: Coroutine[Any, Any, None], should_stop: Callable[[], bool]) -> None:
+    """Wait for it: a real cluster takes half a minute, in which a user may think better of it."""
+    task = asyncio.create_task(starting)
+    try:
+        while not (await asyncio.wait([task], timeout=LOOK_S))[0]:
+            if should_stop():
+                raise EnvironmentFailure("the run was stopped before it began")
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    await task
 
 
 async def _set_up(cluster: Cluster, workload: Workload) -> None:

@@ -170,6 +170,8 @@ def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[
     except Exception as failure:
         if not recorder.ops:
             folder.remove()
+            if stop.asked():
+                raise KeyboardInterrupt from None
             raise
         if not isinstance(failure, QuorumquakeError):
             traceback.print_exc()
