@@ -13,8 +13,9 @@ from typing import Any, Final, Protocol, cast
 
 from harness.clock import MILLISECOND
 from harness.exit_codes import EnvironmentFailure
-from harness.op import FAIL, INFO, Op, OpType
+from harness.op import FAIL, INFO, Op
 from harness.sequencer import Times
+from harness.worker_asked import DIED, NOT_BEGUN, Asked, Lost
 from harness.worker_messages import (
     Announce,
     Answer,
@@ -34,23 +35,15 @@ from harness.worker_messages import (
     frame,
 )
 
-DIED: Final = "worker-died"
-HUNG: Final = "worker-hung"
-CLIENT_KILLED: Final = "client-killed"
-NOT_BEGUN: Final = "not-begun"
-
 # Operations are handed out ahead so that a process need not wait for the harness, nor the harness be woken for each:
 # what a busy machine spends on waking processes, the cluster under test does not get.
 AHEAD_NS: Final = 250 * MILLISECOND  # one that is not begun by then is not begun at all; below CUT_OFF_S
-MOST_AHEAD: Final = 32  # for a process
+LEAST_AHEAD: Final = 2  # for a process: one may end just after we listened
+MOST_AHEAD: Final = 32
 LISTEN_S: Final = 0.04  # so often, at the same moments, links are read whose processes have work
 
 CLOSE_S: Final = 5.0
 CUT_OFF_S: Final = 1.0  # for an operation that is cancelled to say how far it got
-
-
-class Lost(ConnectionError):
-    """The client process is gone."""
 
 
 class Owner(Protocol):
@@ -70,30 +63,6 @@ class Owner(Protocol):
         ...
 
 
-class _Operation:
-    """An operation that the client process has, from being handed out to being completed here."""
-
-    __slots__ = ("answer", "began", "done", "end", "op", "process", "taken", "ticks")
-
-    def __init__(self, process: int, op: Op) -> None:
-        self.process = process  # as the client process knows it
-        self.op = op
-        self.answer: asyncio.Future[Op] | None = None  # None: it was handed out ahead, and nobody waits for it yet
-        self.began: int | None = None
-        self.done: Done | None = None
-        self.end: tuple[OpType, str] | None = None  # where no ``Done`` comes: type and error
-        self.taken = False  # by who will wait for it
-        self.ticks = 0  # of the owner's watch, since it was waited for
-
-    @property
-    def retires(self) -> bool:
-        return self.done is not None and self.done.type == INFO
-
-    @property
-    def is_over(self) -> bool:
-        return self.done is not None or self.end is not None
-
-
 class WorkerLink(asyncio.Protocol):
     """The socket to one client process. ``number`` tells it from all others of the run (``Times``'s source)."""
 
@@ -107,7 +76,7 @@ class WorkerLink(asyncio.Protocol):
         self.is_lost = False
         self.is_doomed = False  # it was killed, and its end is awaited
         self.lost_with: list[Op] = []  # that were open when it was lost
-        self._open: dict[int, deque[_Operation]] = {}  # by process: the one it is at, and those behind it
+        self._open: dict[int, deque[Asked]] = {}  # by process: the one it is at, and those behind it
         self._numbers: dict[int, int] = {}  # by process: what the history calls it, where that is another number
         self._target: dict[int, int] = {}  # by process: how many to have behind
         self._closing: dict[int, asyncio.Future[None]] = {}
@@ -129,7 +98,7 @@ class WorkerLink(asyncio.Protocol):
         if queue:
             asked = queue[0]
         else:
-            asked = _Operation(process, op)
+            asked = Asked(process, op)
             self._send(Do(process, op.f, op.value, op.node, op.ext))
             queue.append(asked)
         number = cast("int", op.process)
@@ -153,7 +122,7 @@ class WorkerLink(asyncio.Protocol):
             if queue and queue[0] is asked:
                 queue.popleft()
 
-    async def _cut_off(self, process: int, asked: _Operation) -> Op:
+    async def _cut_off(self, process: int, asked: Asked) -> Op:
         """What is known of an operation that must end now."""
         assert asked.answer is not None
         if not asked.answer.cancelled():
@@ -176,11 +145,11 @@ class WorkerLink(asyncio.Protocol):
         queue = self._open.get(process)
         if not queue or self.is_lost or self._announcing or queue[-1].is_over:
             return 0
-        return self._target.get(process, 1) - (len(queue) - 1)
+        return self._target.get(process, LEAST_AHEAD) - (len(queue) - 1)
 
     def hand(self, process: int, op: Op) -> None:
         """Have ``op`` done behind what the process is at."""
-        self._open[process].append(_Operation(process, op))
+        self._open[process].append(Asked(process, op))
         self._send(Do(process, op.f, op.value, op.node, op.ext, time.monotonic_ns() + AHEAD_NS))
         self._listen_later()
 
@@ -196,10 +165,10 @@ class WorkerLink(asyncio.Protocol):
     def _learn(self) -> None:
         """Have twice as many behind if all were done before we listened, one less if more were left than needed."""
         for process, queue in self._open.items():
-            target, left = self._target.get(process, 1), sum(not asked.is_over for asked in queue)
+            target, left = self._target.get(process, LEAST_AHEAD), sum(not asked.is_over for asked in queue)
             if not left and len(queue) > 1:
                 self._target[process] = min(2 * target, MOST_AHEAD)
-            elif left - 1 > target // 2 and target > 1:
+            elif left - 1 > target // 2 and target > LEAST_AHEAD:
                 self._target[process] = target - 1
 
     def _listen_later(self) -> None:
@@ -271,7 +240,7 @@ class WorkerLink(asyncio.Protocol):
         asked = self._current(process)
         return None if asked is None else asked.op
 
-    def _current(self, process: int) -> _Operation | None:
+    def _current(self, process: int) -> Asked | None:
         """The operation that the process is at, or that is on its way there."""
         return next((asked for asked in self._open.get(process, ()) if not asked.is_over), None)
 
@@ -394,7 +363,7 @@ class WorkerLink(asyncio.Protocol):
             if asked.answer is not None:
                 self._owner.times.began(cast("int", asked.op.process), time)
 
-    def _forget_behind(self, last: _Operation) -> None:
+    def _forget_behind(self, last: Asked) -> None:
         """What is behind the last operation of a process is not begun."""
         queue = self._open[last.process]
         while queue[-1] is not last:
@@ -410,7 +379,7 @@ class WorkerLink(asyncio.Protocol):
             asked.end = (FAIL, NOT_BEGUN)
             self._answer(asked)
 
-    def _answer(self, asked: _Operation) -> None:
+    def _answer(self, asked: Asked) -> None:
         """Tell who waits for it, if somebody does yet, how it ended."""
         if asked.answer is None or asked.answer.done():
             return

@@ -22,8 +22,9 @@ from harness.exit_codes import EnvironmentFailure
 from harness.op import Op
 from harness.protocols import Workload
 from harness.sequencer import Times
+from harness.worker_asked import CLIENT_KILLED, HUNG, Lost
 from harness.worker_host import WorkerHost
-from harness.worker_link import CLIENT_KILLED, HUNG, Lost, WorkerLink
+from harness.worker_link import WorkerLink
 from harness.worker_messages import Announce, Committing, Job, Stop
 
 PER_WORKER: Final = 3  # logical processes in one client process
