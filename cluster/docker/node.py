@@ -200,7 +200,7 @@ class DockerNode:
         return text.decode(errors="replace").splitlines()
 
     async def save_log(self, path: Path, since: float) -> None:
-        """Write what it has logged since then (seconds of the wall clock), each line with its true time before it."""
+        """Append what it has logged since then (seconds of the wall clock), each line with its true time before it."""
         await self._engine.call(self._save_log, path, since)
 
     def _save_log(self, path: Path, since: float) -> None:
@@ -210,7 +210,7 @@ class DockerNode:
             )
         except docker.errors.NotFound:
             return
-        with path.open("wb") as file:
+        with path.open("ab") as file:
             for chunk in chunks:
                 file.write(chunk)
 

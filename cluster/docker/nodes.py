@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.resources
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,7 @@ class Nodes:
         self._membership = Membership(api)
         self.layout = layout
         self._nodes = {place.name: DockerNode(engine, layout, place) for place in layout.places}
+        self._logs_of_the_gone: tempfile.TemporaryDirectory[str] | None = None
 
     def __getitem__(self, name: str) -> DockerNode:
         return self._nodes[name]
@@ -87,10 +90,17 @@ class Nodes:
                 raise EnvironmentFailure(f"{node.name} is {state.status}: `quorumquake cluster heal {name}` mends that")
 
     async def save_logs(self, folder: Path, since: float) -> None:
-        """Write ``NODE.log`` for each; what cannot be had is left out."""
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        """Write ``NODE.log`` for each, and for those that have left; what cannot be had is left out."""
+        await asyncio.to_thread(self._begin_logs, folder)
         jobs = (node.save_log(folder / f"{node.name}.log", since) for node in self)
         await asyncio.gather(*jobs, return_exceptions=True)
+
+    def _begin_logs(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for node in self:
+            (folder / f"{node.name}.log").unlink(missing_ok=True)
+        if self._logs_of_the_gone is not None:
+            shutil.copytree(self._logs_of_the_gone.name, folder, dirs_exist_ok=True)
 
     # Stores that join and leave.
 
@@ -113,6 +123,9 @@ class Nodes:
         evidence = await self._membership.drain(f"{node.place.address}:{KV_PORT}")
         if evidence.verified:
             await node.kill()
+            if self._logs_of_the_gone is None:
+                self._logs_of_the_gone = tempfile.TemporaryDirectory(prefix="quorumquake-")
+            await node.save_log(Path(self._logs_of_the_gone.name) / f"{name}.log", 0)
             await node.remove()
             del self._nodes[name]
             self.layout = msgspec.structs.replace(self.layout, places=_without(self.layout.places, name))

@@ -115,6 +115,21 @@ def test_the_bank_survives_partitions_kills_pauses_and_skewed_clocks_and_nothing
     assert shell.clusters() == []
 
 
+def test_the_bank_survives_what_operators_do_and_clients_that_die(shell):
+    """Regions and stores come and go, every node restarts in turn, links lose packets, clients are killed."""
+    done = shell.run(
+        "run", "bank", "--cluster", "docker", "--nemesis", "schedule,membership,client-kill,network,stop,pd",
+        "--time-limit", "60", "--seed", "5", "--client-anomalies", "ignore", *SMALL[:2], *shell.images,
+    )  # fmt: skip
+    results = shell.results()
+    assert done.returncode == 0, (done.stdout, done.stderr, results["verdicts"])
+    history = History.load(shell.newest().path)
+    verified = {op.f for op in history.nemesis_ops() if (op.value or {}).get("evidence", {}).get("verified")}
+    assert verified >= {"start-store-replacement", "rolling-restart", "client-kill", "start-network", "start-stop"}
+    assert (shell.newest().path / "logs" / "kv4.log").stat().st_size > 0  # of the store that joined and left
+    assert shell.clusters() == []
+
+
 def test_stale_reads_of_a_store_whose_leases_run_on_the_wall_clock_are_found(shell):
     """A positive control of the whole way: such is the library beneath the stand-in, which its main corrects.
 
