@@ -200,13 +200,13 @@ class DockerNode:
         return text.decode(errors="replace").splitlines()
 
     async def save_log(self, path: Path, since: float) -> None:
-        """Append what it has logged since then (seconds of the wall clock), each line with its true time before it."""
+        """Append what it has logged since then (wall clock, s; 0: ever), each line after its true time."""
         await self._engine.call(self._save_log, path, since)
 
     def _save_log(self, path: Path, since: float) -> None:
         try:
             chunks: Iterator[bytes] = self._engine.api.logs(
-                self._server, stream=True, timestamps=True, since=since, follow=False
+                self._server, stream=True, timestamps=True, since=since or None, follow=False
             )
         except docker.errors.NotFound:
             return
