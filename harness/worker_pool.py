@@ -32,6 +32,7 @@ MARGIN_S: Final = 2.0  # above the deadline of an operation: its client process 
 TICK_S: Final = 0.25
 SLOW_S: Final = 5.0  # for the watch to notice, on a machine that is busy
 START_S: Final = 60.0  # for the first client processes to be there
+CALL_S: Final = 120.0  # for a probe or the setup: every call of the client's in these ends by itself much sooner
 STARTS: Final = 3  # in a row that end before they say a word: there will be no other end to the fourth
 STOP_S: Final = 4.0  # for clients to close at the end
 COMMIT_S: Final = 2.0  # for a commit to come by
@@ -199,7 +200,11 @@ class WorkerPool:
         link = self._slots[0].link
         if link is None:
             raise EnvironmentFailure("there is no client process")
-        await link.call(what)
+        try:
+            async with asyncio.timeout(CALL_S):
+                await link.call(what)
+        except TimeoutError:
+            raise EnvironmentFailure(f"a client process hangs in {what}, for {CALL_S:g} s by now") from None
 
     async def open_client(self, process: int) -> RemoteClient:
         """The client of a logical process; it connects at its first operation."""
