@@ -43,23 +43,23 @@ class Shell:
     def __init__(self, folder: Path, images: tuple[str, str, str]) -> None:
         self.folder = folder
         pd, kv, version = images
+        self.processes: list[subprocess.Popen[str]] = []
         self.images = ("--pd-image", pd, "--kv-image", kv, "--version", version)
         self._others = {name for name, subnet in subnets().items() if subnet not in SUBNETS}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "harness.cli", *words]
+        # Tests that run in the background of a shell ignore interrupts, and what they start would inherit that.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "harness.cli", *words]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        self.processes.append(process)
+        return process
 
     def run(self, *words: str, limit_s: float = 300) -> subprocess.CompletedProcess[str]:
         process = self.start(*words)
-        try:
-            out, err = process.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+        out, err = process.communicate(timeout=limit_s)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def newest(self) -> RunFolder:
@@ -87,6 +87,9 @@ def subnets() -> dict[str, str | None]:
 def shell(tmp_path, docker_engine, standin_images):
     shell = Shell(tmp_path, standin_images)
     yield shell
+    for process in shell.processes:  # of a test that failed; it would go on in the cluster of the next one
+        process.kill()
+        process.communicate()
     for name in shell.clusters():
         left = shell.run("cluster", "down", name)
         assert left.returncode == 0, left.stderr
