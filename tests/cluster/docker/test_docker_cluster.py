@@ -108,8 +108,10 @@ def test_the_bank_survives_partitions_kills_pauses_and_skewed_clocks_and_nothing
     assert {"start-partition", "start-kill", "start-pause"} <= seen
     assert seen & {"start-clock-skew", "start-clock-drift"}
     coverage = next(verdict for verdict in results["verdicts"] if verdict["checker"] == "coverage")
-    for counts in coverage["details"]["faults"].values():
-        assert counts["verified"] == counts["tried"] > 0
+    assert all(counts["verified"] for counts in coverage["details"]["faults"].values())
+    # What was put in force was shown to be there; the clock of a process that is down just then cannot be set.
+    begun = [op.value["evidence"] for op in history.nemesis_ops() if "evidence" in (op.value or {}) and not op.error]
+    assert all(evidence["verified"] for evidence in begun)
     logs = {path.name for path in (folder.path / "logs").glob("*.log")}
     assert logs == {"pd1.log", "pd2.log", "pd3.log", "kv1.log", "kv2.log", "kv3.log"}
     assert all(
