@@ -98,12 +98,9 @@ def _seen(history: Any, nemesis_ops: Sequence[Op], kinds: Sequence[str]) -> dict
         if op.f not in names:
             continue
         value = op.value if isinstance(op.value, dict) else {}
-        pair = int(history.pair[op.index])
-        is_completion = 0 <= pair < op.index
-        fault = op.f, repr(value.get("id", f"at {pair if is_completion else op.index}"))
-        evidence = value.get("evidence")
-        verified = is_completion and isinstance(evidence, dict) and evidence.get("verified") is True
-        shown[fault] = shown.get(fault, False) or verified
+        invocation = int(history.pair[op.index]) if _is_completion(history, op) else op.index
+        fault = op.f, repr(value.get("id", f"at {invocation}"))
+        shown[fault] = shown.get(fault, False) or _is_shown(history, op)
     return {"tried": len(shown), "verified": sum(shown.values())}
 
 
@@ -112,12 +109,20 @@ def _unshown(history: Any, nemesis_ops: Sequence[Op]) -> list[str]:
     verified: dict[tuple[str, Any], bool] = {}
     for op in nemesis_ops:
         verb, _, kind = op.f.partition("-")
-        is_completion = 0 <= history.pair[op.index] < op.index
-        if is_completion and verb == "start" and op.error is None and isinstance(op.value, dict):
-            evidence, fault = op.value.get("evidence"), (kind, op.value.get("id"))
-            shown = isinstance(evidence, dict) and evidence.get("verified") is True
-            verified[fault] = verified.get(fault, False) or shown
+        if _is_completion(history, op) and verb == "start" and op.error is None and isinstance(op.value, dict):
+            fault = kind, op.value.get("id")
+            verified[fault] = verified.get(fault, False) or _is_shown(history, op)
     return list(dict.fromkeys(kind for (kind, _), shown in verified.items() if not shown))
+
+
+def _is_completion(history: Any, op: Op) -> bool:
+    return bool(0 <= history.pair[op.index] < op.index)
+
+
+def _is_shown(history: Any, op: Op) -> bool:
+    """Whether it is a completion with evidence that what was to be done was done."""
+    evidence = op.value.get("evidence") if isinstance(op.value, dict) else None
+    return _is_completion(history, op) and isinstance(evidence, dict) and evidence.get("verified") is True
 
 
 def _operations(count: int) -> str:

@@ -6,14 +6,19 @@ kept as PD says them.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
-from typing import Any, Final, Literal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Literal, TypeVar
 
 import httpx
 import msgspec
 
+T = TypeVar("T")
+
 TIMEOUT_S: Final = 3.0
+_PAUSE_S: Final = 0.1
 _PREFIX: Final = "/pd/api/v1"
 _GROUP: Final = 8
 
@@ -62,6 +67,24 @@ def encode_key(key: bytes) -> bytes:
         padding = _GROUP - len(group)
         groups.append(group + bytes(padding) + bytes([0xFF - padding]))
     return b"".join(groups)
+
+
+async def until(ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], limit_s: float) -> T | None:
+    """What PD says when ``holds`` comes to be true of it, or at the end of the limit.
+
+    PD may be unable to answer for a while; None: so it was at the end.
+    """
+    deadline = time.monotonic() + limit_s
+    last: T | None = None
+    while time.monotonic() < deadline:
+        try:
+            last = await ask()
+        except PdError:
+            last = None
+        if last is not None and holds(last):
+            break
+        await asyncio.sleep(_PAUSE_S)
+    return last
 
 
 class PdApi:

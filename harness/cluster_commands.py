@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from harness.judge import read_spec
 from harness.registry import KEPT
 from harness.run_folder import RunFolder
 from harness.settings import docker_options, merge
+from harness.terminal import say, show
 from nemesis.recovery import heal as recover
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ def up(name: str, config: Path | None, **given: Any) -> ExitCode:
     except BaseException:
         _run(cluster.undo_start())
         raise
-    _say(f"{name} serves: PD at {', '.join(cluster.pd_addresses)}")
-    _print(f"{KEPT}{name}")
+    say(f"{name} serves: PD at {', '.join(cluster.pd_addresses)}")
+    show(f"{KEPT}{name}")
     return ExitCode.VALID
 
 
@@ -49,16 +49,16 @@ def status(form: str | None) -> ExitCode:
     engine = Engine()
     described = [_run(_status(engine, found)) for found in find_clusters(engine)]
     if form == "json":
-        _print(msgspec.json.encode(described).decode())
+        show(msgspec.json.encode(described).decode())
         return ExitCode.VALID
     if not described:
-        _say("no cluster is there")
+        say("no cluster is there")
     for cluster in described:
-        _print(f"{cluster['name']}: {cluster['is']}")
+        show(f"{cluster['name']}: {cluster['is']}")
         for node, words in cluster["nodes"].items():
-            _print(f"  {node:<6} {words}")
+            show(f"  {node:<6} {words}")
         for words in cluster["in force"]:
-            _print(f"  in force: {words}")
+            show(f"  in force: {words}")
     return ExitCode.VALID
 
 
@@ -88,10 +88,10 @@ def heal(target: str) -> ExitCode:
     cluster.take()
     failures = _run(_heal(cluster, folder))
     for failure in failures:
-        _say(failure)
+        say(failure)
     if failures:
         return ExitCode.ENVIRONMENT
-    _say(f"{name} is healed")
+    say(f"{name} is healed")
     return ExitCode.VALID
 
 
@@ -128,7 +128,7 @@ async def _undo(cluster: DockerCluster, folder: RunFolder) -> list[str]:
     finally:
         journal.close()
     for name in recovery.undone:
-        _say(f"undone: {name}")
+        say(f"undone: {name}")
     return recovery.failures
 
 
@@ -137,7 +137,7 @@ def logs(name: str, out: str) -> ExitCode:
     cluster = DockerCluster.existing(name)
     _run(_save(cluster, Path(out)))
     for file in sorted(Path(out).glob("*.log")):
-        _print(str(file))
+        show(str(file))
     return ExitCode.VALID
 
 
@@ -152,7 +152,7 @@ def down(name: str) -> ExitCode:
     removed = remove_cluster(engine, name)
     if not removed:
         raise UsageError(f"there is no cluster {name!r}")
-    _say(f"removed {', '.join(removed)}")
+    say(f"removed {', '.join(removed)}")
     return ExitCode.VALID
 
 
@@ -161,19 +161,11 @@ def clean(everything: bool) -> ExitCode:
     engine = Engine()
     chosen = [found for found in find_clusters(engine) if everything or found.orphaned]
     for found in chosen:
-        _say(f"removed {', '.join(remove_cluster(engine, found.name))}")
+        say(f"removed {', '.join(remove_cluster(engine, found.name))}")
     if not chosen:
-        _say("nothing was left behind")
+        say("nothing was left behind")
     return ExitCode.VALID
 
 
 def _run(main: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(main)
-
-
-def _print(text: str) -> None:
-    print(text)  # noqa: T201 (standard output is where data goes)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from harness.run import run as run_plan
 from harness.run_folder import HISTORY, SPEC, RunFolder
 from harness.settings import merge, parse_workload_options
 from harness.spec import RunSpec
+from harness.terminal import say, show
 from nemesis.registry import NEMESES
 from reports.console import LiveLine
 from reports.html import write_report
@@ -35,7 +35,7 @@ def run(**given: Any) -> ExitCode:
     spec, form = resolve(given)
     plan = plan_run(spec)
     if (left_out := plan.selection.left_out()) and not spec.simulated:
-        _say(f"faults that cannot be had here: {left_out}")
+        say(f"faults that cannot be had here: {left_out}")
     if given["dry_run"]:
         return _dry_run(plan, form)
     return _carry_out(plan, form).code
@@ -55,19 +55,19 @@ def resolve(given: dict[str, Any]) -> tuple[RunSpec, str]:
 
 def _dry_run(plan: Plan, form: str | None) -> ExitCode:
     if form == "json":
-        _print(msgspec.json.encode(plan.schedule).decode())
+        show(msgspec.json.encode(plan.schedule).decode())
     else:
-        _print(f"# {plan.spec.command_line()}")
-        _print(plan.schedule.describe() or "no faults")
+        show(f"# {plan.spec.command_line()}")
+        show(plan.schedule.describe() or "no faults")
     return ExitCode.VALID
 
 
 def _carry_out(plan: Plan, form: str | None) -> Finished:
-    _say(plan.spec.command_line())
+    say(plan.spec.command_line())
     with LiveLine(plan.spec.time_limit_ns) as line:
         finished = run_plan(plan, line)
     if finished.failure:
-        _say(finished.failure)
+        say(finished.failure)
     _print_results(finished.results, finished.history, form, finished.folder)
     return finished
 
@@ -105,7 +105,7 @@ def _keep(folder: RunFolder, results: Results) -> None:
     try:
         folder.write_json(folder.results, results)
     except EnvironmentFailure as error:
-        _say(str(error))
+        say(str(error))
 
 
 def _results_of(folder: RunFolder) -> Results:
@@ -125,7 +125,7 @@ def report(target: str) -> ExitCode:
     else:
         results, history = judge_run(folder, interrupted=before.interrupted)
         folder.write_json(folder.results, results)
-    _print(str(write_report(folder, history)))
+    show(str(write_report(folder, history)))
     return ExitCode.VALID
 
 
@@ -142,12 +142,12 @@ def _compare(before: RunFolder, finished: Finished, spec: RunSpec) -> ExitCode:
     old = History.load(before.path).sha256()
     new = finished.results.history_sha256
     if old == new:
-        _say(f"the same history as before: {new}")
+        say(f"the same history as before: {new}")
         return ExitCode.VALID
     if not spec.simulated:
-        _say("another history than before, as is to be expected of a real cluster")
+        say("another history than before, as is to be expected of a real cluster")
         return ExitCode.VALID
-    _say(f"another history than before: {new}, not {old}; was it recorded by another version, or interrupted?")
+    say(f"another history than before: {new}, not {old}; was it recorded by another version, or interrupted?")
     return ExitCode.UNKNOWN
 
 
@@ -162,14 +162,14 @@ def list_(what: str, out: str | None, form: str | None) -> ExitCode:
     }
     chosen = tables if what == "all" else {what: tables[what]}
     if form == "json":
-        _print(msgspec.json.encode(chosen).decode())
+        show(msgspec.json.encode(chosen).decode())
         return ExitCode.VALID
     for title, table in chosen.items():
         if what == "all":
-            _print(f"{title}:")
+            show(f"{title}:")
         width = max((len(name) for name in table), default=0)
         for name, text in table.items():
-            _print(f"  {name:<{width}}  {text}")
+            show(f"  {name:<{width}}  {text}")
     return ExitCode.VALID
 
 
@@ -188,9 +188,9 @@ def doctor(form: str | None) -> ExitCode:
     """``doctor``: what works here."""
     findings = examination.examine()
     if form == "json":
-        _print(msgspec.json.encode(findings).decode())
+        show(msgspec.json.encode(findings).decode())
     else:
-        examination.print_findings(findings, _print)
+        examination.print_findings(findings, show)
     return ExitCode.ENVIRONMENT if any(finding.state == "wrong" for finding in findings) else ExitCode.VALID
 
 
@@ -198,7 +198,7 @@ def _print_results(results: Results, history: History, form: str | None, folder:
     run = folder.path if folder else None
     report = folder.report if folder and folder.report.exists() else None
     if form == "json":
-        _print(summary_json(results, report=report, run=run).rstrip("\n"))
+        show(summary_json(results, report=report, run=run).rstrip("\n"))
         return
     spec = read_spec(folder) if folder else None
     text = summary_text(
@@ -209,12 +209,4 @@ def _print_results(results: Results, history: History, form: str | None, folder:
         run=run,
         replay=spec.command_line() if spec else "",
     )
-    _print(text.rstrip("\n"))
-
-
-def _print(text: str) -> None:
-    print(text)  # noqa: T201 (standard output is where data goes)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    show(text.rstrip("\n"))

@@ -209,10 +209,15 @@ class _Run:
         thread = process % self._concurrency if isinstance(process, int) and self._concurrency else process
         if thread not in self._free or self._processes[thread] != process:
             raise RuntimeError(f"the generator gave {op.f!r} to process {process!r}, which is not free")
-        kind = INFO if thread == NEMESIS else INVOKE
-        op = self._write(Op(0, now, process, kind, op.f, op.value, op.error, op.node, op.ext))
+        worker = self._workers[thread]
+        invocation = self._invocation(worker, op, now)
         del self._free[thread]
-        self._hand_over(self._workers[thread], op)
+        self._hand_over(worker, invocation)
+
+    def _invocation(self, worker: Worker, op: Op, now: int) -> Op:
+        """Record that the worker begins ``op`` now."""
+        kind = INFO if worker.thread == NEMESIS else INVOKE
+        return self._write(Op(0, now, worker.process, kind, op.f, op.value, op.error, op.node, op.ext))
 
     def _hand_over(self, worker: Worker, op: Op) -> None:
         worker.open = op
@@ -242,11 +247,6 @@ class _Run:
             return None
         return cast("TakesAhead", worker.client).take()
 
-    def _begin_next(self, worker: Worker, op: Op) -> None:
-        """Record what the client has begun by itself by now, or is about to."""
-        invocation = Op(0, self._clock.now(), worker.process, INVOKE, op.f, op.value, op.error, op.node, op.ext)
-        self._hand_over(worker, self._write(invocation))
-
     # Carrying out.
 
     async def _work(self, worker: Worker) -> None:
@@ -264,8 +264,8 @@ class _Run:
                     self._processes[worker.thread] = worker.process
                     if following is None:
                         await calls.close(worker)
-                if following is not None and not self._deaf:
-                    self._begin_next(worker, following)
+                if following is not None and not self._deaf:  # the client has begun it by itself, or is about to
+                    self._hand_over(worker, self._invocation(worker, following, self._clock.now()))
                 else:
                     self._free[worker.thread] = None
                 self._pump()

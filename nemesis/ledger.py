@@ -15,6 +15,7 @@ import msgspec
 
 from cluster.api import Evidence, Faults
 from harness.clock import SECOND
+from harness.together import all_of
 from nemesis.effect import (
     CLOCKS,
     Dead,
@@ -93,12 +94,17 @@ class Ledger:
         """
         if not self._faults.restart_resets_clocks:
             return None
+        parts = [part for node in nodes for part in await self._renew(node)]
+        return merge_evidence(parts) if parts else None
+
+    async def _renew(self, node: str, steps: Sequence[Effect] | None = None) -> list[tuple[str, Evidence]]:
+        """Put on the clocks of a process that has true time what is in force; of the monotonic ones ``steps``."""
         parts: list[tuple[str, Evidence]] = []
-        for resource in ((clock, node) for node in nodes for clock in CLOCKS):
-            effects = [effect for _, effect in self._order if effect.resource == resource]
+        for resource in ((clock, node) for clock in CLOCKS):
+            effects = self._on(resource) if steps is None or resource[0] != "monotonic" else steps
             if effects:
                 parts.append((" ".join(resource), await self._to(resource, [], effects)))
-        return merge_evidence(parts) if parts else None
+        return parts
 
     async def undo(self, holding: Holding) -> Evidence:
         """Take all effects of ``holding`` away. What fails stays in the ledger.
@@ -117,29 +123,28 @@ class Ledger:
         A step of a monotonic clock that was shown to be undone is left alone: a second time would be a step, too.
         """
         left = [each for each in reversed(effects) if not isinstance(each, Stepped) or each.resource in self._in_doubt]
-        return await _together([(label(each), self._settle(each, [each], self._on(each))) for each in left])
+        return await _together([(label(each), self._settle(each, [each], self._on(each.resource))) for each in left])
 
     async def _add(self, holding: Holding, effect: Effect) -> Evidence:
-        before = self._on(effect)
+        before = self._on(effect.resource)
         holding.effects.append(effect)
         self._order.append((holding.id, effect))
         return await self._settle(effect, before, [*before, effect])
 
     async def _remove(self, holding: Holding, effect: Effect) -> Evidence:
-        before = self._on(effect)
+        before = self._on(effect.resource)
         entry = (holding.id, effect)
-        after = [other for other in self._entries(effect) if other != entry]
+        after = [other for other in self._entries(effect.resource) if other != entry]
         evidence = await self._settle(effect, before, [other for _, other in after])
         self._order.remove(entry)
         holding.effects.remove(effect)
         return evidence
 
-    def _entries(self, effect: Effect) -> list[tuple[int, Effect]]:
-        resource = effect.resource
+    def _entries(self, resource: Resource) -> list[tuple[int, Effect]]:
         return [entry for entry in self._order if entry[1].resource == resource]
 
-    def _on(self, effect: Effect) -> list[Effect]:
-        return [other for _, other in self._entries(effect)]
+    def _on(self, resource: Resource) -> list[Effect]:
+        return [effect for _, effect in self._entries(resource)]
 
     async def _settle(self, effect: Effect, before: list[Effect], after: list[Effect]) -> Evidence:
         strobe = self._strobes.pop(effect.node, None) if isinstance(effect, Skewed) else None
@@ -186,10 +191,7 @@ class Ledger:
         """A step that was perhaps never made must not be taken back; a new process has true time for certain."""
         await self._faults.kill(node)
         parts = [("started", await self._faults.start(node))]
-        for resource in ((clock, node) for clock in CLOCKS):
-            effects = steps if resource[0] == "monotonic" else [e for _, e in self._order if e.resource == resource]
-            if effects:
-                parts.append((" ".join(resource), await self._to(resource, [], effects)))
+        parts += await self._renew(node, steps)
         if parts[0][1].verified and not steps:
             self._in_doubt.discard(("monotonic", node))
         if self.down().get(node) == "paused":
@@ -207,13 +209,8 @@ def _is_dead(effects: Sequence[Effect]) -> bool:
 
 async def _together(parts: Sequence[tuple[str, Coroutine[Any, Any, Evidence]]]) -> Evidence:
     """Do all, whatever becomes of the others; then raise the first error, if there was one."""
-    results = await asyncio.gather(*(part for _, part in parts), return_exceptions=True)
-    evidence: list[tuple[str, Evidence]] = []
-    for (name, _), result in zip(parts, results, strict=True):
-        if isinstance(result, BaseException):
-            raise result
-        evidence.append((name, result))
-    return merge_evidence(evidence)
+    results = await all_of(part for _, part in parts)
+    return merge_evidence([(name, result) for (name, _), result in zip(parts, results, strict=True)])
 
 
 class _Strobe:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Final
 
-from cluster.api import Evidence
+from cluster.api import Evidence, Faults
 from harness.rng import Stream
 from nemesis.effect import Shuffling
 from nemesis.fault import Injection, InstantFault, LastingFault, NotApplicable, Plan, Scene, World
@@ -37,7 +38,13 @@ class PdTransfer(InstantFault):
 
 
 class _OfARegion(InstantFault):
-    """Something is done to the region of a key."""
+    """Something is done to the region of a key, and if it does not come about, to another's.
+
+    Attributes:
+        attempt_s: how long one may take.
+    """
+
+    attempt_s: ClassVar[float] = ATTEMPT_S
 
     def draw(self, stream: Stream, world: World) -> Plan:
         """Draw the key whose region it is."""
@@ -47,6 +54,19 @@ class _OfARegion(InstantFault):
         """None without keys."""
         return None if world.keys else 0
 
+    def budget_s(self, world: World) -> float:
+        """For all attempts."""
+        return max(super().budget_s(world), ATTEMPTS * self.attempt_s)
+
+    async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
+        """Ask for it; if it does not come about, ask for another region's."""
+        keys = [*scene.keys[plan["key"] :], *scene.keys[: plan["key"]]]  # all, from the one that was drawn
+        return await _first_that_moves(scene, keys, lambda key: self.ask(scene.faults, key), self.attempt_s)
+
+    @abstractmethod
+    async def ask(self, faults: Faults, key: bytes) -> Evidence:
+        """Ask for it, of the region of one key."""
+
 
 class LeaderTransfer(_OfARegion):
     """The leadership of a region moves to another of its stores."""
@@ -54,9 +74,9 @@ class LeaderTransfer(_OfARegion):
     kind: ClassVar[str] = "leader-transfer"
     needs: ClassVar[tuple[str, ...]] = ("transfer_region_leader",)
 
-    async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
-        """Ask for it; if it does not come about, ask for another region's."""
-        return await _first_that_moves(scene, _keys_from(plan, scene), scene.faults.transfer_region_leader)
+    async def ask(self, faults: Faults, key: bytes) -> Evidence:
+        """Ask for it."""
+        return await faults.transfer_region_leader(key)
 
 
 class RegionTransfer(_OfARegion):
@@ -64,18 +84,15 @@ class RegionTransfer(_OfARegion):
 
     kind: ClassVar[str] = "region-transfer"
     needs: ClassVar[tuple[str, ...]] = ("transfer_region",)
+    attempt_s: ClassVar[float] = MOVE_S  # it is copied
 
     def most(self, world: World) -> int | None:
         """None where every store has a replica of everything."""
         return super().most(world) if len(world.stores) > REPLICAS else 0
 
-    def budget_s(self, world: World) -> float:  # noqa: ARG002
-        """Replicas are copied."""
-        return ATTEMPTS * MOVE_S
-
-    async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
-        """Ask for it; if it does not come about, ask for another region's."""
-        return await _first_that_moves(scene, _keys_from(plan, scene), scene.faults.transfer_region, MOVE_S)
+    async def ask(self, faults: Faults, key: bytes) -> Evidence:
+        """Ask for it."""
+        return await faults.transfer_region(key)
 
 
 class Merge(_OfARegion):
@@ -83,14 +100,11 @@ class Merge(_OfARegion):
 
     kind: ClassVar[str] = "merge"
     needs: ClassVar[tuple[str, ...]] = ("merge_region",)
+    attempt_s: ClassVar[float] = MOVE_S  # PD first brings the replicas of both to the same stores
 
-    def budget_s(self, world: World) -> float:  # noqa: ARG002
-        """PD first brings the replicas of both to the same stores."""
-        return ATTEMPTS * MOVE_S
-
-    async def strike(self, plan: Plan, scene: Scene) -> tuple[list[str], Evidence]:
-        """Ask for it; if it does not come about, ask for another region's."""
-        return await _first_that_moves(scene, _keys_from(plan, scene), scene.faults.merge_region, MOVE_S)
+    async def ask(self, faults: Faults, key: bytes) -> Evidence:
+        """Ask for it."""
+        return await faults.merge_region(key)
 
 
 class Shuffle(LastingFault):
@@ -141,11 +155,6 @@ class Split(InstantFault):
             return evidence
 
         return await _first_that_moves(scene, list(left), split)
-
-
-def _keys_from(plan: Plan, scene: Scene) -> list[bytes]:
-    """All keys, from the one that was drawn."""
-    return [*scene.keys[plan["key"] :], *scene.keys[: plan["key"]]]
 
 
 async def _first_that_moves(

@@ -137,7 +137,6 @@ class DockerCluster:
         if self._owner is None:
             self.take()
             await self._members.find_holders()
-            await self._members.must_run()
             await self._must_be_whole()
         else:
             await self._make()
@@ -152,7 +151,7 @@ class DockerCluster:
         await self.faults.look()
 
     async def _must_be_whole(self) -> None:
-        """What a run that was killed left in force would be blamed on the system."""
+        """Raise unless all is as it should be: what a killed run left in force would be blamed on the system."""
         # A clock that was drifting comes back slowly, which harms nobody.
         if left := await residue(self._members, self._networks, self._clocks, least_ms=1000):
             name = self.layout.name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 from cluster.api import Cut, Degradation, Evidence
 from cluster.docker.clocks import ProcessClocks
@@ -114,45 +114,46 @@ class DockerFaults:
 
     async def skew(self, node: str, offset_ns: int) -> Evidence:
         """Set the wall clock of the node's process to true time plus the offset."""
-        state = await self._nodes[node].state()
-        if state.status == "dead":
-            return _no_process(offset_ns == 0)
-        if state.status == "paused":
-            return await self._thawed(node, self.skew, offset_ns)
-        evidence = await self._clocks.skew(state.pid, offset_ns)
-        if offset_ns > 0 and self._regions.pd_leader() == node:
-            evidence.measured["tso_offset_ms"] = await self._tso_offset_ms(node, offset_ns)
-        return evidence
+
+        async def skewed(pid: int) -> Evidence:
+            evidence = await self._clocks.skew(pid, offset_ns)
+            if offset_ns > 0 and self._regions.pd_leader() == node:
+                evidence.measured["tso_offset_ms"] = await self._tso_offset_ms(node, offset_ns)
+            return evidence
+
+        return await self._changed(node, skewed, undone=offset_ns == 0)
 
     async def drift(self, node: str, ppm: int) -> Evidence:
         """Let both clocks of the node's process run fast or slow."""
-        state = await self._nodes[node].state()
-        if state.status == "dead":
-            return _no_process(ppm == 0)
-        if state.status == "paused":
-            return await self._thawed(node, self.drift, ppm)
-        return await self._clocks.drift(state.pid, ppm)
+        return await self._changed(node, lambda pid: self._clocks.drift(pid, ppm), undone=ppm == 0)
 
     async def step_monotonic(self, node: str, offset_ns: int) -> Evidence:
         """Step the monotonic clocks of the node's process."""
+
+        async def stepped(pid: int) -> Evidence:
+            if offset_ns < 0 and self._clocks.needs_restart(pid):
+                # A clock that was set ahead must not be seen to go back: only a new process gets true time.
+                await self.kill(node)
+                evidence = await self.start(node)
+                evidence.measured["restarted"] = "a monotonic clock that was ahead is undone by a restart"
+                return evidence
+            return await self._clocks.step_monotonic(pid, offset_ns)
+
+        return await self._changed(node, stepped, undone=False)
+
+    async def _changed(self, node: str, change: Callable[[int], Awaitable[Evidence]], *, undone: bool) -> Evidence:
+        """Change the clocks of the node's process; ``undone``: without a process they are as they should be.
+
+        A frozen process cannot be changed: it runs for the few milliseconds that this takes.
+        """
         state = await self._nodes[node].state()
         if state.status == "dead":
-            return _no_process(undone=False)
-        if state.status == "paused":
-            return await self._thawed(node, self.step_monotonic, offset_ns)
-        if offset_ns < 0 and self._clocks.needs_restart(state.pid):
-            # A clock that was set ahead must not be seen to go back: only a new process gets true time.
-            await self.kill(node)
-            evidence = await self.start(node)
-            evidence.measured["restarted"] = "a monotonic clock that was ahead is undone by a restart"
-            return evidence
-        return await self._clocks.step_monotonic(state.pid, offset_ns)
-
-    async def _thawed(self, node: str, change: Any, value: int) -> Evidence:
-        """A frozen process cannot be changed: let it run for the few milliseconds that this takes."""
+            return Evidence(undone, {"state": "dead"})
+        if state.status != "paused":
+            return await change(state.pid)
         await self._nodes[node].resume()
         try:
-            evidence: Evidence = await change(node, value)
+            evidence = await self._changed(node, change, undone=undone)
         finally:
             await self._nodes[node].pause()
         evidence.measured["thawed"] = "for as long as the change took"
@@ -216,11 +217,6 @@ def _process(before: State, after: State, wanted: Status) -> Evidence:
         "after": {"state": after.status, "pid": after.pid},
     }
     return Evidence(after.status == wanted, measured)
-
-
-def _no_process(undone: bool) -> Evidence:
-    """There is no process whose clock could be wrong: the next one has true time."""
-    return Evidence(undone, {"state": "dead"})
 
 
 async def _answers(address: str, port: int, limit_s: float = 10.0) -> bool:

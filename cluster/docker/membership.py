@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from cluster.api import Evidence
-from cluster.pd_api import PdApi, PdError, StoreInfo
+from cluster.pd_api import PdApi, StoreInfo, until
 
 JOIN_S: Final = 40.0
 DRAIN_S: Final = 50.0
-_PAUSE_S: Final = 0.3
 
 
 class Membership:
@@ -26,11 +22,11 @@ class Membership:
 
         Left to itself PD moves nothing to a new store as long as there is hardly any data.
         """
-        store = await self._until(lambda: self._at(address), lambda found: found is not None and found.state == "Up")
+        store = await until(lambda: self._at(address), lambda found: found is not None and found.state == "Up", JOIN_S)
         if store is None or store.state != "Up":
             return Evidence(verified=False, measured={"state": store.state if store else "unknown to PD"})
         await self._give_replica(store.id)
-        store = await self._until(lambda: self._at(address), lambda found: found is not None and found.regions > 0)
+        store = await until(lambda: self._at(address), lambda found: found is not None and found.regions > 0, JOIN_S)
         if store is None:
             return Evidence(verified=False, measured={"state": "PD does not answer"})
         return Evidence(store.regions > 0, {"store": store.id, "state": store.state, "regions": store.regions})
@@ -41,7 +37,7 @@ class Membership:
         if store is None:
             return Evidence(verified=True, measured={"state": "gone"})
         await self._api.remove_store(store.id)
-        last = await self._until(lambda: self._api.store(store.id), lambda found: found.state == "Tombstone", DRAIN_S)
+        last = await until(lambda: self._api.store(store.id), lambda found: found.state == "Tombstone", DRAIN_S)
         if last is None or last.state != "Tombstone":
             return Evidence(verified=False, measured={"store": store.id, "state": last.state if last else "unknown"})
         return Evidence(verified=True, measured={"store": store.id, "state": last.state, "regions": last.regions})
@@ -55,22 +51,3 @@ class Membership:
 
     async def _at(self, address: str) -> StoreInfo | None:
         return next((store for store in await self._api.stores() if store.address == address), None)
-
-    async def _until(
-        self,
-        ask: Callable[[], Awaitable[StoreInfo | None]],
-        holds: Callable[[StoreInfo], bool],
-        limit_s: float = JOIN_S,
-    ) -> StoreInfo | None:
-        """What PD says when it comes to hold, or at the end. PD may be unable to answer for a while."""
-        deadline = time.monotonic() + limit_s
-        last: StoreInfo | None = None
-        while time.monotonic() < deadline:
-            try:
-                last = await ask()
-            except PdError:
-                last = None
-            if last is not None and holds(last):
-                break
-            await asyncio.sleep(_PAUSE_S)
-        return last

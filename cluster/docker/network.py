@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, ClassVar, Final
 
@@ -19,6 +19,7 @@ from cluster.docker.degradation import PEERS, as_asked, measure_degradation
 from cluster.docker.netns import NetNode, Runner
 from cluster.docker.reach import CLOSED_S, Link, Reach, reach
 from harness.exit_codes import EnvironmentFailure
+from harness.together import all_of
 
 __all__ = ["NetNode", "NodeNetworks"]
 
@@ -150,7 +151,7 @@ class NodeNetworks:
         """For each link the packets that its rule has caught."""
         targets = sorted({target for _, target in links})
         seen = dict(
-            zip(targets, await _all(netfilter.read(self._runner, nodes[name]) for name in targets), strict=True)
+            zip(targets, await all_of(netfilter.read(self._runner, nodes[name]) for name in targets), strict=True)
         )
         return {(a, b): seen[b].dropped_from(nodes[a].address) for a, b in links}
 
@@ -175,7 +176,7 @@ class NodeNetworks:
                 if how != Degradation():
                     self._degraded[name] = how
             await self._apply(there, there)
-            reports = await _all(shaping.shape(self._runner, there[name], how) for name in named)
+            reports = await all_of(shaping.shape(self._runner, there[name], how) for name in named)
             sound = [name for name in there if name not in nodes and name not in self._degraded]
             out = [(a, b) for a, b in product(named, (sound or list(there))[:PEERS]) if a != b]
             links = [link for a, b in out for link in ((a, b), (b, a)) if link not in self._cut_links()]
@@ -214,7 +215,7 @@ class NodeNetworks:
             self._cuts.clear()
             self._degraded.clear()
             nodes = list(self._by_name().values())
-            await _all(
+            await all_of(
                 [netfilter.write(self._runner, node, netfilter.Filter()) for node in nodes]
                 + [shaping.shape(self._runner, node, Degradation()) for node in nodes]
             )
@@ -227,8 +228,8 @@ class NodeNetworks:
         """
         nodes = self._by_name()
         names = {node.address: node.name for node in nodes.values()}
-        filters = await _all(netfilter.read(self._runner, node) for node in nodes.values())
-        reports = await _all(shaping.shaped(self._runner, node) for node in nodes.values())
+        filters = await all_of(netfilter.read(self._runner, node) for node in nodes.values())
+        reports = await all_of(shaping.shaped(self._runner, node) for node in nodes.values())
         said: list[str] = []
         for name, seen, report in zip(nodes, filters, reports, strict=True):
             said += netfilter.in_words(name, seen, names)
@@ -246,19 +247,10 @@ class NodeNetworks:
         """Write the rules of these nodes."""
         cut = self._cut_links()
         addresses = {name: node.address for name, node in nodes.items()}
-        await _all(
+        await all_of(
             netfilter.write(self._runner, nodes[name], netfilter.wanted(name, cut, self._loss(), addresses))
             for name in sorted(affected)
         )
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Do all at once, whatever becomes of the others; then raise the first error, if there was one."""
-    results = await asyncio.gather(*work, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results
 
 
 def _present(cut: Cut, nodes: Mapping[str, NetNode]) -> list[Link]:

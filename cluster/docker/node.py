@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import os
 import signal
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import docker.errors
 import docker.types
 import msgspec
 
+from cluster.docker.archive import archive_of
 from cluster.docker.engine import Engine
 from cluster.docker.images import PAUSE_IMAGE
 from cluster.docker.layout import CONFIG, NETWORK_PART, SERVER_PART, Layout, Place
@@ -100,7 +99,7 @@ class DockerNode:
                 log_config=docker.types.LogConfig(type="json-file", config=_LOG_OPTIONS),
             ),
         )
-        api.put_archive(self._server, "/", _archive(CONFIG, config))
+        api.put_archive(self._server, "/", archive_of(CONFIG, config))
 
     # What faults do to it. Each is harmless where it is so already.
 
@@ -235,12 +234,3 @@ def remove_container(engine: Engine, container: str) -> None:
     except docker.errors.APIError as error:
         if "already in progress" not in str(error):  # somebody else is about to
             raise
-
-
-def _archive(path: str, content: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        entry = tarfile.TarInfo(path.lstrip("/"))
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()

@@ -77,18 +77,6 @@ class Nodes:
                     + "\n".join(await node.last_lines(_LAST_LINES))
                 )
 
-    async def must_run(self) -> None:
-        """Raise unless all servers run: a cluster that is used again must have been left in order.
-
-        Raises:
-            EnvironmentFailure: one does not.
-        """
-        for node in self:
-            state = await node.state()
-            if state.status != "running":
-                name = self.layout.name
-                raise EnvironmentFailure(f"{node.name} is {state.status}: `quorumquake cluster heal {name}` mends that")
-
     async def save_logs(self, folder: Path, since: float) -> None:
         """Write ``NODE.log`` for each, and for those that have left; what cannot be had is left out."""
         await asyncio.to_thread(self._begin_logs, folder)

@@ -7,12 +7,11 @@ none.
 
 from __future__ import annotations
 
-import io
 import platform
 import struct
-import tarfile
 from typing import Final
 
+from cluster.docker.archive import archive_of
 from harness.exit_codes import EnvironmentFailure
 
 _BASE: Final = 0x400000
@@ -37,13 +36,7 @@ def pause_archive(machine: str = "") -> bytes:
     Raises:
         EnvironmentFailure: there is no such program for this machine.
     """
-    buffer = io.BytesIO()
-    program = _executable(machine or platform.machine())
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        entry = tarfile.TarInfo(PROGRAM.lstrip("/"))
-        entry.size, entry.mode = len(program), 0o755
-        archive.addfile(entry, io.BytesIO(program))
-    return buffer.getvalue()
+    return archive_of(PROGRAM, _executable(machine or platform.machine()), 0o755)
 
 
 def _executable(machine: str) -> bytes:

@@ -24,6 +24,7 @@ from typing import Final
 import msgspec
 
 from cluster.docker.netns import NetNode, Runner
+from harness.together import all_of
 
 Link = tuple[str, str]
 
@@ -193,10 +194,7 @@ async def _sockets(
         made[name] = await runner.open_sockets(nodes[name], len(outgoing[name]))
 
     try:
-        results = await asyncio.gather(*map(make, names), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await all_of(map(make, names))
         post = _Post({name: sockets[0] for name, sockets in made.items()}, links)
         for name, sockets in made.items():
             loop.add_reader(sockets[0], post.collect, name)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from cluster.api import Evidence
-from cluster.pd_api import PdApi, PdError, Region, StoreInfo, encode_key
+from cluster.pd_api import PdApi, PdError, Region, StoreInfo, encode_key, until
 
 LIMIT_S: Final = 10.0  # for an order to be carried out
-_PAUSE_S: Final = 0.1
 
 SCHEDULERS: Final[Mapping[str, str]] = {
     "leader": "shuffle-leader-scheduler",
@@ -156,13 +153,5 @@ class Regions:
         return self._nodes.get(store, f"store {store}")
 
     async def _until(self, holds: Callable[[], Awaitable[bool]]) -> bool:
-        """Whether it comes to hold within the limit. PD may be unable to answer for a while."""
-        deadline = time.monotonic() + LIMIT_S
-        while time.monotonic() < deadline:
-            try:
-                if await holds():
-                    return True
-            except PdError:
-                pass
-            await asyncio.sleep(_PAUSE_S)
-        return False
+        """Whether it comes to hold within the limit."""
+        return bool(await until(holds, bool, LIMIT_S))

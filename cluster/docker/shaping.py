@@ -59,15 +59,14 @@ async def shape(runner: Runner, node: NetNode, how: Degradation) -> dict[str, An
         EnvironmentFailure: it cannot be done.
     """
     device = await _device_of(runner, node)
-    words = discipline(how)
+    words, there = discipline(how), await _ours(runner, node, device)
+    if not words and not there:
+        return there
+    if there and there["kind"] not in words[:1]:
+        await _remove(runner, node, device)  # of another kind it cannot be changed into this one
     if words:
         where = ["qdisc", "replace", "dev", device, "root", "handle", HANDLE]
-        there = await _ours(runner, node, device)
-        if there and there["kind"] != words[0]:
-            await _remove(runner, node, device)  # of another kind it cannot be changed into this one
         _checked(await runner.run(node, ["tc", *where, *words]), node)
-    elif await _ours(runner, node, device):
-        await _remove(runner, node, device)
     return await _ours(runner, node, device)
 
 

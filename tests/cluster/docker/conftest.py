@@ -1,10 +1,13 @@
 """Fixtures for what is done to processes and to network namespaces of this machine."""
 
+import asyncio
 import os
 
 import pytest
 
 from cluster.docker.clocks import ProcessClocks
+from cluster.docker.netns import HostRunner
+from cluster.docker.network import NodeNetworks
 from tests.cluster.docker.clock_child import Child
 from tests.cluster.docker.namespaces import World, need
 
@@ -33,3 +36,10 @@ def shared_world():
     world = World(5)
     yield world
     world.close()
+
+
+@pytest.fixture
+def world(shared_world):
+    """Five nodes with nothing in force."""
+    yield shared_world
+    asyncio.run(NodeNetworks(lambda: shared_world.nodes, HostRunner()).clear())

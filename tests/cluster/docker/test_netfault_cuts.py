@@ -21,13 +21,6 @@ NAMES = ["n1", "n2", "n3", "n4", "n5"]
 
 
 @pytest.fixture
-def world(shared_world):
-    """Five nodes with nothing in force."""
-    yield shared_world
-    asyncio.run(NodeNetworks(lambda: shared_world.nodes, HostRunner()).clear())
-
-
-@pytest.fixture
 def networks(world):
     made = NodeNetworks(lambda: world.nodes, HostRunner())
     made.closed_s = 0.1
