@@ -11,6 +11,7 @@ import msgspec
 
 from cluster.docker.cluster import DockerCluster
 from cluster.docker.engine import Engine
+from cluster.docker.hold import hold
 from cluster.docker.objects import Found, find_clusters, remove_cluster
 from harness.config import load_config
 from harness.exit_codes import EnvironmentFailure, ExitCode, UsageError
@@ -63,14 +64,20 @@ def status(form: str | None) -> ExitCode:
 
 
 async def _status(engine: Engine, found: Found) -> dict[str, Any]:
-    kind = "left running" if found.stays else "left behind by a run that is gone" if found.orphaned else "of a run"
+    kind = _kind(found)
     if found.layout is None:
         return {"name": found.name, "is": "parts of a cluster", "nodes": {}, "in force": []}
-    cluster = DockerCluster(engine, found.layout, owner=None)
+    cluster = DockerCluster(engine, found.layout, "there")
     try:
         return {"name": found.name, "is": kind, "nodes": await cluster.states(), "in force": await _in_force(cluster)}
     finally:
         await cluster.close()
+
+
+def _kind(found: Found) -> str:
+    if found.orphaned:
+        return "never finished" if found.stays else "left behind by a run that is gone"
+    return "left running" if found.stays else "of a run"
 
 
 async def _in_force(cluster: DockerCluster) -> list[str]:
@@ -147,9 +154,10 @@ async def _save(cluster: DockerCluster, folder: Path) -> None:
 
 
 def down(name: str) -> ExitCode:
-    """``cluster down``: take a cluster away."""
+    """``cluster down``: take a cluster away that nobody uses."""
     engine = Engine()
-    removed = remove_cluster(engine, name)
+    with hold(name):
+        removed = remove_cluster(engine, name)
     if not removed:
         raise UsageError(f"there is no cluster {name!r}")
     say(f"removed {', '.join(removed)}")

@@ -374,4 +374,7 @@ class _Run:
         for worker in self._workers.values():
             assert worker.task is not None
             worker.task.cancel()
+        nemesis = self._workers.get(NEMESIS)
+        if nemesis is not None and nemesis.task is not None:  # what it has begun must have ended before all is healed
+            await asyncio.wait([nemesis.task], timeout=CANCEL_S)
         await asyncio.gather(*(self._calls.close(worker) for worker in self._workers.values()))

@@ -11,7 +11,7 @@ import platform
 import signal
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,6 +33,7 @@ from harness.results import Results
 from harness.rng import Streams
 from harness.run_folder import RunFolder
 from harness.spec import RunSpec
+from harness.standing_back import standing_back
 from harness.worker_pool import WorkerPool
 from nemesis.client import NemesisClient
 from nemesis.fault import World
@@ -113,11 +114,19 @@ def run(plan: Plan, watcher: Watcher | LiveLine | None = None) -> Finished:
     outcome, failure = record(plan, folder, watcher)
     watcher.say("checking the history")
     results, history = judge_run(folder, interrupted=outcome is not None and outcome.interrupted)
-    failure = failure or _write_down(folder, spec, cluster, results, history) or left_in_force(spec, folder)
-    code = ExitCode(results.exit_code)
-    if failure is not None:
-        code = worst_code([code_of(results.valid), getattr(failure, "code", ExitCode.INTERNAL)])
-    return Finished(folder, results, history, code, _sentence(failure) if failure else "")
+    failure = failure or left_in_force(spec, folder)
+    results.exit_code = _code(results, failure)
+    if unwritten := _write_down(folder, spec, cluster, results, history):
+        failure = failure or unwritten
+        results.exit_code = _code(results, failure)
+    return Finished(folder, results, history, ExitCode(results.exit_code), _sentence(failure) if failure else "")
+
+
+def _code(results: Results, failure: Exception | None) -> ExitCode:
+    """An anomaly that was seen counts more than what went wrong besides."""
+    if failure is None:
+        return ExitCode(results.exit_code)
+    return worst_code([code_of(results.valid), getattr(failure, "code", ExitCode.INTERNAL)])
 
 
 def left_in_force(spec: RunSpec, folder: RunFolder) -> EnvironmentFailure | None:
@@ -152,7 +161,7 @@ def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[
     recorder = Recorder(folder.history, folder.columns, plan.workload.encoder)
     pool = _client_processes(plan, folder)
     try:
-        with stop.on_signals():
+        with stop.on_signals(), standing_back() if pool else nullcontext():
             outcome = plan.cluster.run(
                 drive(
                     plan.spec,

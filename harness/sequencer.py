@@ -93,6 +93,8 @@ class Sequencer:
         self._following: dict[int | str, int] = {}  # by process: its next operation did not begin before
         self._waiting: list[tuple[int, int, int, Prepared]] = []  # a heap: time, ties, order of arrival
         self._arrived = 0
+        self._written = 0  # the time of the last
+        self._broken: RuntimeError | None = None
 
     def record(self, op: Op) -> Op:
         """Take ``op``, return it with its time; its index comes later, when it is written.
@@ -100,7 +102,10 @@ class Sequencer:
         Raises:
             ValueError: it cannot be recorded, as in ``Recorder.record``; nothing was taken.
             EnvironmentFailure: the history cannot be written.
+            RuntimeError: a time was told too late. What is written until then is a history.
         """
+        if self._broken is not None:
+            raise self._broken
         prepared = self._recorder.prepare(op)
         if op.process == NEMESIS:
             self._hold(op.time, prepared)
@@ -199,6 +204,11 @@ class Sequencer:
 
     def _write_before(self, mark: int | None) -> None:
         waiting = self._waiting
-        while waiting and (mark is None or waiting[0][0] < mark):
+        while waiting and self._broken is None and (mark is None or waiting[0][0] < mark):
             time, _, _, prepared = heapq.heappop(waiting)
+            if time < self._written:  # times do not fall in a history, and to change one could be to blame the system
+                late = f"{prepared.op.f} of {prepared.op.process} was told {self._written - time} ns too late"
+                self._broken = RuntimeError(late)
+                return
+            self._written = time
             self._recorder.append(prepared, time)

@@ -18,6 +18,8 @@ from collections import deque
 from functools import partial
 from typing import Any, Final, NoReturn, cast
 
+import uvloop
+
 from cluster.probe import probe
 from cluster.tikv import TikvStore
 from harness.client_calls import ClientCalls, Worker, words
@@ -62,7 +64,8 @@ def run_worker(job: Job, sock: socket.socket) -> NoReturn:
     os.environ["RUST_BACKTRACE"] = "0"  # the client panics as others raise: a line each is enough
     code = 1
     try:
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        # What a client spends on its loop, the cluster under test does not get: on a busy machine this loop is felt.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(job, sock))
             code = 0
             os._exit(code)  # before the loop is torn down, with whatever a thread of Rust may do to it
@@ -72,7 +75,8 @@ def run_worker(job: Job, sock: socket.socket) -> NoReturn:
 
 async def _serve(job: Job, sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    _, process = await loop.create_unix_connection(partial(ClientProcess, job), sock=sock)
+    sock.setblocking(False)
+    _, process = await loop.create_unix_connection(partial(ClientProcess, job, sock), sock=sock)
     await process.ended
 
 
@@ -91,7 +95,7 @@ class _Running:
 class ClientProcess(asyncio.Protocol):
     """Its end of the socket, and its clients."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, sock: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self._job = job
@@ -110,6 +114,7 @@ class ClientProcess(asyncio.Protocol):
         self._announcing = False
         self._others: set[asyncio.Task[None]] = set()
         self._frames = Frames()
+        self._sock = sock
         self._transport = cast("asyncio.Transport", None)
 
     # The socket.
@@ -131,7 +136,17 @@ class ClientProcess(asyncio.Protocol):
         os._exit(0)
 
     def _say(self, *news: News) -> None:
-        self._transport.write(frame(encode(news)))
+        """Write it now, as far as there is room: this process may be killed in its next step."""
+        data = frame(encode(news))
+        if not self._transport.get_write_buffer_size():
+            try:
+                data = data[self._sock.send(data) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                os._exit(0)
+        if data:
+            self._transport.write(data)
 
     # Commands.
 

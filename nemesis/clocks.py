@@ -6,6 +6,7 @@ TiKV's leases are safe under any wall clock, and as long as monotonic clocks do 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from cluster.api import Cut
@@ -66,15 +67,25 @@ class ClockSkew(LastingFault):
         """Set the clocks."""
         targets = find_targets(plan, scene)
         period = plan.get("period_ms", 0) * MILLISECOND
-        able = with_clocks(targets, scene)
-        pairs = [pair for pair in zip(targets, plan["offsets_ms"], strict=True) if pair[0] in able]
-        return Injection(able, [Skewed(node, offset * MILLISECOND, period) for node, offset in pairs])
+        pairs = _for_each(with_clocks(targets, scene), targets, plan["offsets_ms"])
+        offsets = {node: _bearable_ms(offset, node in scene.world.pds) for node, offset in pairs.items()}
+        return Injection(list(offsets), [Skewed(node, ms * MILLISECOND, period) for node, ms in offsets.items()])
+
+
+def _for_each(able: Sequence[str], targets: Sequence[str], values: Sequence[int]) -> dict[str, int]:
+    """What was drawn for each of the targets; for one that takes their place, what was drawn for the first."""
+    drawn = dict(zip(targets, values, strict=True))
+    return {node: drawn.get(node, values[0]) for node in able}
 
 
 def _draw_offset_ms(stream: Stream, on_pd: bool) -> int:
     offset = stream.choice(OFFSETS_MS)
     if stream.chance(1, 2):
         return -offset
+    return _bearable_ms(offset, on_pd)
+
+
+def _bearable_ms(offset: int, on_pd: bool) -> int:
     return min(offset, PD_AHEAD_MS) if on_pd else offset
 
 
@@ -97,9 +108,8 @@ class ClockDrift(LastingFault):
     def inject(self, plan: Plan, scene: Scene) -> Injection:
         """Set the rates."""
         targets = find_targets(plan, scene)
-        able = with_clocks(targets, scene)
-        pairs = zip(targets, plan["ppm"], strict=True)
-        return Injection(able, [Drifting(node, ppm) for node, ppm in pairs if node in able])
+        rates = _for_each(with_clocks(targets, scene), targets, plan["ppm"])
+        return Injection(list(rates), [Drifting(node, ppm) for node, ppm in rates.items()])
 
 
 class ClockStep(LastingFault):

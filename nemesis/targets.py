@@ -73,17 +73,14 @@ def find_targets(plan: Plan, scene: Scene) -> list[str]:
 
 
 def with_clocks(targets: Sequence[str], scene: Scene) -> list[str]:
-    """Those whose clocks can be set now; where clocks belong to processes, these must run.
+    """Those whose clocks can be set now: where clocks belong to processes, these must run, or others are taken.
 
     Raises:
-        NotApplicable: none can.
+        NotApplicable: none runs.
     """
     if not scene.faults.restart_resets_clocks:
         return list(targets)
-    able = [node for node in targets if node not in scene.down]
-    if not able:
-        raise NotApplicable("the process whose clock it is is down already")
-    return able
+    return spare(targets, list(scene.down), scene.world)
 
 
 def spare(targets: Sequence[str], unfit: Sequence[str], world: World) -> list[str]:

@@ -14,11 +14,12 @@ pytest_plugins = ["tests.standin.fixtures"]
 
 @pytest.fixture
 def judged(tmp_path):
-    """Call with options of ``quorumquake run bank``; get the results and the history."""
+    """Call with options of ``quorumquake run bank``, or a schedule of your own; get the results and the history."""
 
-    def run(**options):
-        spec = make_spec("bank", **options)
+    def run(own=None, schedule=None, **options):
+        spec = make_spec("bank", own, **options)
         plan = plan_run(spec)
+        plan.schedule = schedule or plan.schedule
         folder = RunFolder.create(tmp_path, "bank", f"seed{spec.seed}")
         write_spec(folder, spec, plan.cluster)
         outcome, failure = record(plan, folder, Watcher())

@@ -73,6 +73,7 @@ class RecordCodec:
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
+        self._last: dict[int, tuple[bytes, Record]] = {}  # of each account; most reads find it unchanged
 
     def encode(self, record: Record) -> bytes:
         """The canonical bytes: a JSON object, legible in any tool that shows a cluster's keys."""
@@ -89,6 +90,9 @@ class RecordCodec:
         Raises:
             CorruptRecord: ``data`` is not, byte for byte, what ``encode`` makes of a record of this account.
         """
+        last = self._last.get(account)
+        if last is not None and last[0] == data:
+            return last[1]
         try:
             stored = _DECODER.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -97,4 +101,5 @@ class RecordCodec:
         # Comparing with what we would write checks the digest and the form at once.
         if self.encode(record) != data:
             raise CorruptRecord(account, data)
+        self._last[account] = data, record
         return record

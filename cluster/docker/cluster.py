@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import tempfile
+import socket
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from cluster.api import ASPECTS, INJECTIONS, KILL_CLIENT, Capability, Node
 from cluster.docker.clocks import ProcessClocks
 from cluster.docker.engine import Engine
 from cluster.docker.faults import DockerFaults
 from cluster.docker.helper import runner_for
+from cluster.docker.hold import hold
 from cluster.docker.images import ensure_images, image_id
 from cluster.docker.layout import Layout
 from cluster.docker.netns import HostRunner, NetNode, is_privileged
@@ -32,6 +31,7 @@ from harness.exit_codes import EnvironmentFailure, UsageError
 from harness.spec import DockerOptions
 
 T = TypeVar("T")
+Origin = Literal["for a run", "to stay", "there"]
 
 MEMORY_PER_NODE_MB: Final = 200
 _POSSIBLE: Final = Capability(available=True)
@@ -47,11 +47,11 @@ class DockerCluster:
     name = "docker"
     deterministic = False
 
-    def __init__(self, engine: Engine, layout: Layout, *, owner: str | None) -> None:
-        """``owner``: the process for whose run it is to be made, empty if it is to stay; None: it is there already."""
+    def __init__(self, engine: Engine, layout: Layout, origin: Origin) -> None:
+        """``origin``: it is made for this process's run, or to stay, or it is there already."""
         self.clock = RealClock()
         self._engine = engine
-        self._owner = owner
+        self._origin: Origin = origin
         self._api = PdApi(layout.pd_addresses)
         self._members = Nodes(engine, layout, self._api)
         self._networks = NodeNetworks(self._net_nodes, runner_for(engine))
@@ -60,7 +60,7 @@ class DockerCluster:
         self.faults = DockerFaults(self._members, regions, self._api, networks=self._networks, clocks=self._clocks)
         self._began = time.time()
         self._facts: dict[str, Any] = {}
-        self._lock: int | None = None
+        self._held: socket.socket | None = None
         self._made = False  # by this object: what was there before under the same name is not ours to remove
 
     @staticmethod
@@ -72,7 +72,7 @@ class DockerCluster:
             UsageError: the name would not do.
         """
         layout = Layout.of(name or new_name(), options)
-        return DockerCluster(Engine(), layout, owner="" if name else owner_of_this_process())
+        return DockerCluster(Engine(), layout, "to stay" if name else "for a run")
 
     @staticmethod
     def existing(name: str) -> DockerCluster:
@@ -88,7 +88,7 @@ class DockerCluster:
             raise UsageError(f"there is no cluster {name!r}: `quorumquake cluster up --name {name}` makes one")
         if found.layout is None:
             raise UsageError(f"of the cluster {name!r} only parts are left: `quorumquake cluster down {name}`")
-        return DockerCluster(engine, found.layout, owner=None)
+        return DockerCluster(engine, found.layout, "there")
 
     @property
     def layout(self) -> Layout:
@@ -111,7 +111,7 @@ class DockerCluster:
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 return runner.run(main)
         finally:
-            if self._owner and self._made:
+            if self._origin == "for a run" and self._made:
                 # After an interruption a thread may have made something that ``stop`` did not see; all have ended now.
                 remove_cluster(self._engine, self.layout.name)
                 self._engine.close()
@@ -134,8 +134,8 @@ class DockerCluster:
         Raises:
             EnvironmentFailure: it does not come up; what of it was made is taken away by ``stop``.
         """
-        if self._owner is None:
-            self.take()
+        self.take()
+        if self._origin == "there":
             await self._members.find_holders()
             await self._must_be_whole()
         else:
@@ -165,12 +165,12 @@ class DockerCluster:
         await self._members.start()
 
     def _make_network(self) -> None:
-        make_network(self._engine, self.layout, self._owner or "")
+        make_network(self._engine, self.layout, owner_of_this_process(), stays=self._origin == "to stay")
         self._made = True  # said here, in the thread: after an interruption nobody waits for it any more
 
     async def stop(self) -> None:
         """Take it away, if it was made for this run; else let go of it."""
-        if self._owner:
+        if self._origin == "for a run":
             await self.undo_start()
         await self.close()
 
@@ -179,9 +179,9 @@ class DockerCluster:
         await self._api.close()
         await self._networks.close()
         self._engine.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     async def undo_start(self) -> None:
         """Take away what ``start`` has made."""
@@ -244,15 +244,12 @@ class DockerCluster:
     # Parts.
 
     def take(self) -> None:
-        """Hold the cluster for this process: two runs that break it would be in each other's histories."""
-        path = Path(tempfile.gettempdir()) / f"quorumquake-{os.getuid()}-{self.layout.name}.lock"
-        self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            self._lock = None
-            raise EnvironmentFailure(f"another run uses the cluster {self.layout.name!r}") from None
+        """Hold the cluster for this process, until it is closed.
+
+        Raises:
+            EnvironmentFailure: another process holds it.
+        """
+        self._held = hold(self.layout.name)
 
     async def _ask(self) -> dict[str, Any]:
         facts: dict[str, Any] = {}

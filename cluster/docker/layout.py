@@ -18,7 +18,8 @@ NODE: Final = "quorumquake.node"
 ROLE: Final = "quorumquake.role"
 PART: Final = "quorumquake.part"  # NETWORK_PART, SERVER_PART or HELPER_PART
 OPTIONS: Final = "quorumquake.options"  # on the network: DockerOptions as JSON
-OWNER: Final = "quorumquake.owner"  # on the network: the process that made it for one run; empty: it was meant to stay
+OWNER: Final = "quorumquake.owner"  # on the network: the process that made it
+STAYS: Final = "quorumquake.stays"  # on the network: not empty if it is to outlive that process
 
 Part = Literal["network", "server"]
 NETWORK_PART: Final = "network"

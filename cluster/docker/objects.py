@@ -14,7 +14,19 @@ import docker.types
 import msgspec
 
 from cluster.docker.engine import Engine
-from cluster.docker.layout import CLUSTER, NETWORK_PART, NODE, OPTIONS, OWNER, PART, ROLE, Layout, Place
+from cluster.docker.layout import (
+    CLUSTER,
+    NETWORK_PART,
+    NODE,
+    OPTIONS,
+    OWNER,
+    PART,
+    ROLE,
+    SERVER_PART,
+    STAYS,
+    Layout,
+    Place,
+)
 from cluster.docker.node import remove_container
 from harness.exit_codes import EnvironmentFailure
 from harness.spec import DockerOptions
@@ -28,7 +40,7 @@ class Found(msgspec.Struct, frozen=True):
     Attributes:
         layout: as far as its objects tell it; None without a network that says what was asked for.
         stays: it was meant to outlive whoever made it.
-        orphaned: it was made for one run, and whoever made it is gone.
+        orphaned: whoever made it is gone, and it was made for one run or was never finished.
     """
 
     name: str
@@ -55,12 +67,22 @@ def _found(name: str, network: dict[str, Any] | None, containers: list[dict[str,
     if network is None:
         return Found(name, None, stays=False, orphaned=True)
     labels = network["Labels"]
-    owner = labels.get(OWNER, "")
+    stays = bool(labels[STAYS])
     layout = None
+    finished = False
     with contextlib.suppress(msgspec.MsgspecError, KeyError):
         options = msgspec.json.decode(labels[OPTIONS], type=DockerOptions)
         layout = Layout(name, options, _places(name, network, containers))
-    return Found(name, layout, stays=not owner, orphaned=bool(owner) and not _alive(owner))
+        finished = _started_once(name, containers) >= options.pd + options.kv
+    return Found(name, layout, stays, orphaned=not _alive(labels[OWNER]) and not (stays and finished))
+
+
+def _started_once(name: str, containers: list[dict[str, Any]]) -> int:
+    """How many servers of a cluster have ever run."""
+    servers = (
+        each for each in containers if (each["Labels"][CLUSTER], each["Labels"].get(PART)) == (name, SERVER_PART)
+    )
+    return sum(server["State"] != "created" for server in servers)
 
 
 def _places(name: str, network: dict[str, Any], containers: list[dict[str, Any]]) -> tuple[Place, ...]:
@@ -80,8 +102,8 @@ def find_cluster(engine: Engine, name: str) -> Found | None:
     return next((found for found in find_clusters(engine) if found.name == name), None)
 
 
-def make_network(engine: Engine, layout: Layout, owner: str) -> None:
-    """Make the cluster's network. Blocks.
+def make_network(engine: Engine, layout: Layout, owner: str, *, stays: bool = False) -> None:
+    """Make the network of a cluster, for the process ``owner`` or to stay. Blocks.
 
     Raises:
         EnvironmentFailure: the name or the subnet is in use.
@@ -96,6 +118,7 @@ def make_network(engine: Engine, layout: Layout, owner: str) -> None:
         PART: "network",
         OPTIONS: msgspec.json.encode(layout.options).decode(),
         OWNER: owner,
+        STAYS: "yes" if stays else "",
     }
     try:
         engine.do(
@@ -147,7 +170,7 @@ def _ours() -> dict[str, str]:
     return {"label": CLUSTER}
 
 
-# Who made a cluster for a run: a process, told apart from later ones of the same number.
+# Who made a cluster: a process, told apart from later ones of the same number.
 
 
 def owner_of_this_process() -> str:

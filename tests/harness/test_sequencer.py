@@ -311,3 +311,18 @@ def test_a_completion_that_was_told_is_waited_for_until_it_is_recorded(world):
     assert [op.time for op in world.written()] == [2001]
     world.step(0)
     assert [op.time for op in world.written()] == [2001, 2100, 2200]
+
+
+def test_a_time_that_is_told_too_late_ends_the_run_and_leaves_a_history(world):
+    at(world, 2000).nemesis()
+    at(world, 2100).nemesis()
+    world.sequencer.record(Op(0, 2100, 0, INVOKE, "f", 0))
+    world.sequencer.handed(0, 0)
+    at(world, 3000)
+    world.sequencer.heard(0, 2500)
+    world.sequencer.began(0, 2050)  # although whatever came from there before 2500 was told
+    world.sequencer.heard(0, 2600)  # who brings news is not to blame
+    with pytest.raises(RuntimeError, match="f of 0 was told 50 ns too late"):
+        world.nemesis()
+    world.sequencer.finish()
+    assert [op.time for op in world.written()] == [2000, 2100]

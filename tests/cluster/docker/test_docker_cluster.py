@@ -135,30 +135,6 @@ def test_the_bank_survives_what_operators_do_and_clients_that_die(shell):
     assert shell.clusters() == []
 
 
-def test_stale_reads_of_a_store_whose_leases_run_on_the_wall_clock_are_found(shell):
-    """A positive control of the whole way: such is the library beneath the stand-in, which its main corrects.
-
-    A leader that is cut off with its clock set back takes its lease for good when others have elected another.
-    """
-    (shell.folder / "kv.toml").write_text('[raftstore]\nraft-store-max-leader-lease = "9s"\n')
-    for seed in ("2", "3", "1"):  # each of these found it, but no seed decides what a real cluster does
-        process = shell.start(
-            "run", "bank", "--cluster", "docker", "--kv-config", "kv.toml", "--nemesis", "partition,clock",
-            "--time-limit", "60", "--seed", seed, *SMALL[:2], *shell.images,
-        )  # fmt: skip
-        try:
-            out, _ = process.communicate(timeout=100)
-        except subprocess.TimeoutExpired:  # clocks that were put right leave such leases in force for minutes
-            process.send_signal(signal.SIGINT)
-            out, _ = process.communicate(timeout=60)
-        if process.returncode == ExitCode.ANOMALY:
-            break
-    found = next(v for v in shell.results()["verdicts"] if v["checker"] == "strict-serializability")
-    assert found["valid"] is False, out
-    assert {anomaly["name"] for anomaly in found["anomalies"]} & {"stale-read", "G-single", "G-nonadjacent"}
-    assert shell.clusters() == []
-
-
 def test_a_node_that_dies_at_start_is_shown_with_its_last_lines_and_nothing_is_left(shell):
     broken = shell.folder / "pd.toml"
     broken.write_text("this is no TOML\n")
@@ -209,6 +185,7 @@ def kills() -> int:
 def test_a_harness_that_is_killed_leaves_nothing_that_heal_does_not_undo_and_a_history_that_can_be_read(shell):
     up = shell.run("cluster", "up", "--name", "kept", *SMALL[:2], *shell.images)
     assert up.returncode == 0, up.stderr
+    refused = False
     chance = random.Random(11)
     for _ in range(kills()):
         process = shell.start(
@@ -216,6 +193,10 @@ def test_a_harness_that_is_killed_leaves_nothing_that_heal_does_not_undo_and_a_h
             "--nemesis-interval", "2", "--time-limit", "120", *SMALL[2:],
         )  # fmt: skip
         time.sleep(chance.uniform(6, 25))
+        if not refused:
+            down = shell.run("cluster", "down", "kept")
+            assert (down.returncode, "another run uses" in down.stderr) == (ExitCode.ENVIRONMENT, True)
+            refused = True
         clients = below(process.pid)
         process.kill()
         _, err = process.communicate()
@@ -237,6 +218,19 @@ def test_a_harness_that_is_killed_leaves_nothing_that_heal_does_not_undo_and_a_h
     assert shell.run("cluster", "clean").returncode == 0
     assert shell.clusters() != []  # what was meant to stay stays
     assert shell.run("cluster", "down", "kept").returncode == 0
+    assert shell.clusters() == []
+
+
+def test_what_a_killed_up_left_is_cleaned_away_and_what_is_up_stays(shell):
+    process = shell.start("cluster", "up", "--name", "half", *SMALL[:2], *shell.images)
+    while not shell.clusters():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGSTOP)
+    assert "nothing was left behind" in shell.run("cluster", "clean").stderr  # it is being made
+    process.kill()
+    process.communicate()
+    assert "half: never finished" in shell.run("cluster", "status").stdout
+    assert shell.run("cluster", "clean").returncode == 0
     assert shell.clusters() == []
 
 

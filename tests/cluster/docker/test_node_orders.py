@@ -99,7 +99,7 @@ def test_a_server_that_is_not_there_cannot_be_killed_and_need_not_be(api, node):
 def test_a_network_that_is_just_being_made_when_a_run_is_cut_short_is_removed(engine, layout, monkeypatch):
     begun, there = threading.Event(), []
 
-    def make_network(_engine, layout, _owner):
+    def make_network(_engine, layout, _owner, **_):
         begun.set()
         time.sleep(0.3)
         there.append(layout.name)
@@ -110,7 +110,7 @@ def test_a_network_that_is_just_being_made_when_a_run_is_cut_short_is_removed(en
     monkeypatch.setattr(module, "ensure_images", ensure_images)
     monkeypatch.setattr(module, "make_network", make_network)
     monkeypatch.setattr(module, "remove_cluster", lambda _engine, name: there.remove(name))
-    cluster = DockerCluster(engine, layout, owner="this run")
+    cluster = DockerCluster(engine, layout, "for a run")
 
     async def main():
         start = asyncio.create_task(cluster.start([]))
