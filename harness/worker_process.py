@@ -75,8 +75,7 @@ def run_worker(job: Job, sock: socket.socket) -> NoReturn:
 
 async def _serve(job: Job, sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    sock.setblocking(False)
-    _, process = await loop.create_unix_connection(partial(ClientProcess, job, sock), sock=sock)
+    _, process = await loop.create_unix_connection(partial(ClientProcess, job), sock=sock)
     await process.ended
 
 
@@ -95,7 +94,7 @@ class _Running:
 class ClientProcess(asyncio.Protocol):
     """Its end of the socket, and its clients."""
 
-    def __init__(self, job: Job, sock: socket.socket) -> None:
+    def __init__(self, job: Job) -> None:
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self._job = job
@@ -114,7 +113,6 @@ class ClientProcess(asyncio.Protocol):
         self._announcing = False
         self._others: set[asyncio.Task[None]] = set()
         self._frames = Frames()
-        self._sock = sock
         self._transport = cast("asyncio.Transport", None)
 
     # The socket.
@@ -136,17 +134,7 @@ class ClientProcess(asyncio.Protocol):
         os._exit(0)
 
     def _say(self, *news: News) -> None:
-        """Write it now, as far as there is room: this process may be killed in its next step."""
-        data = frame(encode(news))
-        if not self._transport.get_write_buffer_size():
-            try:
-                data = data[self._sock.send(data) :]
-            except BlockingIOError:
-                pass
-            except OSError:
-                os._exit(0)
-        if data:
-            self._transport.write(data)
+        self._transport.write(frame(encode(news)))
 
     # Commands.
 
