@@ -13,6 +13,7 @@ from cluster.docker.cluster import DockerCluster
 from cluster.docker.engine import Engine
 from cluster.docker.hold import hold
 from cluster.docker.objects import Found, find_clusters, remove_cluster
+from cluster.docker.scratch import remove_abandoned
 from harness.config import load_config
 from harness.exit_codes import EnvironmentFailure, ExitCode, UsageError
 from harness.journal import Journal, open_entries
@@ -168,10 +169,8 @@ def clean(everything: bool) -> ExitCode:
     """``cluster clean``: take away what crashed runs left behind, or everything of ours."""
     engine = Engine()
     chosen = [found for found in find_clusters(engine) if everything or found.orphaned]
-    for found in chosen:
-        say(f"removed {', '.join(remove_cluster(engine, found.name))}")
-    if not chosen:
-        say("nothing was left behind")
+    removed = [name for found in chosen for name in remove_cluster(engine, found.name)] + remove_abandoned()
+    say(f"removed {', '.join(removed)}" if removed else "nothing was left behind")
     return ExitCode.VALID
 
 

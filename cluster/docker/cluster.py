@@ -20,7 +20,8 @@ from cluster.docker.layout import Layout
 from cluster.docker.netns import HostRunner, NetNode, is_privileged
 from cluster.docker.network import NodeNetworks
 from cluster.docker.nodes import Nodes
-from cluster.docker.objects import find_cluster, make_network, new_name, owner_of_this_process, remove_cluster
+from cluster.docker.objects import find_cluster, make_network, new_name, remove_cluster
+from cluster.docker.owner import owner_of_this_process
 from cluster.docker.ready import split_at, spread_leaders, until_ready
 from cluster.docker.regions import Regions
 from cluster.docker.sweep import residue, sweep

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import tempfile
 import time
@@ -22,6 +21,7 @@ from cluster.docker.engine import Engine
 from cluster.docker.helper_container import LIFE_S, TIMED_OUT, HelperContainer, close_sockets
 from cluster.docker.images import ensure_pause_image
 from cluster.docker.netns import COMMAND_S, Done, HostRunner, NetNode, Runner, is_privileged
+from cluster.docker.scratch import scratch_folder
 from harness.exit_codes import EnvironmentFailure
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class HelperRunner:
         self._engine = engine
         self._helpers: dict[str, tuple[HelperContainer, float]] = {}  # by pause container; and when to make another
         self._locks: dict[str, asyncio.Lock] = {}
-        self._folder: Path | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def run(self, node: NetNode, command: Sequence[str], stdin: str = "") -> Done:
         """Run it in the node's helper."""
@@ -61,7 +61,7 @@ class HelperRunner:
             EnvironmentFailure: helpers do not work here.
         """
         self._engine.do(ensure_pause_image, self._engine)
-        with tempfile.TemporaryDirectory(prefix="quorumquake-") as folder:
+        with scratch_folder() as folder:
             helper = HelperContainer(self._engine, "none", {}, Path(folder))
             try:
                 close_sockets(helper.open_sockets("127.0.0.1", 0))
@@ -75,7 +75,7 @@ class HelperRunner:
         self._helpers.clear()
         await asyncio.gather(*(asyncio.to_thread(helper.remove) for helper in helpers), return_exceptions=True)
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.cleanup()
             self._folder = None
 
     async def _in_helper(self, node: NetNode, work: Callable[[HelperContainer], T]) -> T:
@@ -83,9 +83,9 @@ class HelperRunner:
 
         It is over within seconds, and must not come after what is asked for next.
         """
-        self._folder = self._folder or Path(tempfile.mkdtemp(prefix="quorumquake-"))
+        self._folder = self._folder or scratch_folder()
         async with self._locks.setdefault(node.container, asyncio.Lock()):
-            task = asyncio.create_task(asyncio.to_thread(self._work, node, self._folder, work))
+            task = asyncio.create_task(asyncio.to_thread(self._work, node, Path(self._folder.name), work))
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:

@@ -17,6 +17,7 @@ from cluster.docker.engine import Engine
 from cluster.docker.layout import KV_PORT, Layout, Place
 from cluster.docker.membership import Membership
 from cluster.docker.node import DockerNode
+from cluster.docker.scratch import scratch_folder
 from cluster.pd_api import PdApi
 from harness.exit_codes import EnvironmentFailure
 from harness.spec import DockerOptions
@@ -112,7 +113,7 @@ class Nodes:
         if evidence.verified:
             await node.kill()
             if self._logs_of_the_gone is None:
-                self._logs_of_the_gone = tempfile.TemporaryDirectory(prefix="quorumquake-")
+                self._logs_of_the_gone = scratch_folder()
             await node.save_log(Path(self._logs_of_the_gone.name) / f"{name}.log", 0)
             await node.remove()
             del self._nodes[name]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import secrets
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import docker.errors
 import docker.types
@@ -28,10 +26,9 @@ from cluster.docker.layout import (
     Place,
 )
 from cluster.docker.node import remove_container
+from cluster.docker.owner import is_alive
 from harness.exit_codes import EnvironmentFailure
 from harness.spec import DockerOptions
-
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -74,7 +71,7 @@ def _found(name: str, network: dict[str, Any] | None, containers: list[dict[str,
         options = msgspec.json.decode(labels[OPTIONS], type=DockerOptions)
         layout = Layout(name, options, _places(name, network, containers))
         finished = _started_once(name, containers) >= options.pd + options.kv
-    return Found(name, layout, stays, orphaned=not _alive(labels[OWNER]) and not (stays and finished))
+    return Found(name, layout, stays, orphaned=not is_alive(labels[OWNER]) and not (stays and finished))
 
 
 def _started_once(name: str, containers: list[dict[str, Any]]) -> int:
@@ -168,35 +165,3 @@ def remove_cluster(engine: Engine, name: str) -> list[str]:
 
 def _ours() -> dict[str, str]:
     return {"label": CLUSTER}
-
-
-# Who made a cluster: a process, told apart from later ones of the same number.
-
-
-def owner_of_this_process() -> str:
-    """This process, for the label."""
-    return f"{_boot()}:{os.getpid()}:{_started(os.getpid())}"
-
-
-def _alive(owner: str) -> bool:
-    """Whether that process still runs; of another machine's nobody knows, so it is taken to."""
-    boot, _, rest = owner.partition(":")
-    pid, _, started = rest.partition(":")
-    if not pid.isdigit() or not boot or not started:
-        return True
-    return boot != _boot() or _started(int(pid)) == started
-
-
-def _boot() -> str:
-    try:
-        return _BOOT.read_text().strip()
-    except OSError:
-        return "unknown"
-
-
-def _started(pid: int) -> str:
-    """When a process began, in ticks since the machine did; empty if there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""

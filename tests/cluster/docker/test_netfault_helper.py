@@ -31,7 +31,8 @@ from cluster.docker.netns import HostRunner, NetNode, is_privileged
 from cluster.docker.network import NodeNetworks
 from cluster.docker.node import remove_container
 from cluster.docker.nodes import Nodes
-from cluster.docker.objects import find_cluster, make_network, owner_of_this_process, remove_cluster
+from cluster.docker.objects import find_cluster, make_network, remove_cluster
+from cluster.docker.owner import owner_of_this_process
 from cluster.docker.pause import PROGRAM, pause_archive
 from cluster.pd_api import PdApi
 from harness import cluster_commands
