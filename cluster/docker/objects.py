@@ -64,14 +64,14 @@ def _found(name: str, network: dict[str, Any] | None, containers: list[dict[str,
     if network is None:
         return Found(name, None, stays=False, orphaned=True)
     labels = network["Labels"]
-    stays = bool(labels[STAYS])
+    stays = bool(labels.get(STAYS))
     layout = None
     finished = False
     with contextlib.suppress(msgspec.MsgspecError, KeyError):
         options = msgspec.json.decode(labels[OPTIONS], type=DockerOptions)
         layout = Layout(name, options, _places(name, network, containers))
         finished = _started_once(name, containers) >= options.pd + options.kv
-    return Found(name, layout, stays, orphaned=not is_alive(labels[OWNER]) and not (stays and finished))
+    return Found(name, layout, stays, orphaned=not is_alive(labels.get(OWNER, "")) and not (stays and finished))
 
 
 def _started_once(name: str, containers: list[dict[str, Any]]) -> int:
