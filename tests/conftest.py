@@ -16,8 +16,8 @@ pytest_plugins = ["tests.standin.fixtures"]
 def judged(tmp_path):
     """Call with options of ``quorumquake run bank``, or a schedule of your own; get the results and the history."""
 
-    def run(own=None, schedule=None, **options):
-        spec = make_spec("bank", own, **options)
+    def run(schedule=None, **options):
+        spec = make_spec("bank", **options)
         plan = plan_run(spec)
         plan.schedule = schedule or plan.schedule
         folder = RunFolder.create(tmp_path, "bank", f"seed{spec.seed}")
