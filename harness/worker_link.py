@@ -82,6 +82,7 @@ class WorkerLink(asyncio.Protocol):
         self._closing: dict[int, asyncio.Future[None]] = {}
         self._calls: list[asyncio.Future[Answer]] = []
         self._announcing = False
+        sock.setblocking(False)  # it may be lost before the connection is made, which is what would do this
         self._sock = sock
         self._outbox: list[Command] = []
         self._frames = Frames()

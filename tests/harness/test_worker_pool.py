@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -24,6 +28,7 @@ from harness.op import FAIL, INFO, INVOKE, OK, Op
 from harness.recorder import Recorder
 from harness.rng import Streams
 from harness.sequencer import Sequencer
+from harness.worker_link import WorkerLink
 from harness.worker_pool import WorkerPool
 from tests.harness.badly_behaved import BadlyBehaved, Refusing
 from tests.harness.histories import assert_complete
@@ -233,6 +238,22 @@ def test_kill_9_of_the_harness_takes_its_client_processes_along(f):
     processes = [int(word) for word in done.stdout.split()]
     assert len(processes) == 3, done.stderr
     assert_gone(processes)
+
+
+def test_a_client_process_that_is_lost_before_it_is_connected_keeps_nobody_waiting():
+    async def main() -> list[WorkerLink]:
+        lost: list[WorkerLink] = []
+        owner = SimpleNamespace(on_lost=lost.append)
+        ours, theirs = socket.socketpair()
+        hung_up = threading.Timer(3, theirs.close)  # else the test would wait for ever, too
+        hung_up.start()
+        WorkerLink(1, cast("Any", owner), ours).lose("died")
+        assert theirs.fileno() >= 0, "it waited for the other end"
+        hung_up.cancel()
+        theirs.close()
+        return lost
+
+    assert [link.is_lost for link in asyncio.run(main())] == [True]
 
 
 def test_the_harness_that_was_stopped_does_not_blame_its_clients(tmp_path):
