@@ -9,8 +9,8 @@ What the client gets wrong is contained here:
 - an active transaction that is dropped panics in Rust: the store keeps each until it has ended, and ends what is left
   in ``close``;
 - a transaction whose commit failed keeps its locks alive by heartbeats for as long as the object lives: it is let go;
-- a connection that has lost its stream of timestamps does not find to PD again, it panics from then on: another one is
-  made.
+- a connection that has lost its stream of timestamps does not find to PD again, it panics from then on, and one that
+  has heard of a region without a leader keeps to that: another one is made.
 
 Half a transaction reported as committed is not noticed here: reading back at the commit_ts shows it, when all is over
 (``harness.readback``).

@@ -35,6 +35,7 @@ _KEY_ERRORS = "Multiple key errors: ["
 _LOCATION = re.compile(r"\[/[^\]]*\.rs:\d+\]: ")
 # Fields without content, of which a key error has many: "locked: None, ".
 _EMPTY = re.compile(r"\b\w+: (?:None|\"\"|\[\])(?:, | )")
+_LEADERLESS = re.compile(r"Leader of region \d+ is not found")
 _LONGEST = 200
 
 
@@ -72,12 +73,15 @@ def out_of_commit(text: str) -> StoreError:
 
 
 def lost_its_connection(text: str) -> bool:
-    """Whether the connection that raised this is of no use any more: its stream of timestamps has ended.
+    """Whether the connection that raised this is of no use any more.
 
-    After the first message it tries to reconnect, which panics (src/pd/cluster.rs, an ``unwrap`` of the members it does
-    not have), and so does each later call.
+    Its stream of timestamps has ended: after the first message it tries to reconnect, which panics (src/pd/cluster.rs,
+    an ``unwrap`` of the members it does not have), and so does each later call. Or it has asked a PD that had just become
+    leader, and knew a region but not yet its leader: the client keeps that answer and asks no more, so that whatever
+    touches the region fails from then on (seen here for 110 s, until the end of a run).
     """
-    return "TimestampRequest channel is closed" in text or "rust future panicked" in text
+    signs = ("TimestampRequest channel is closed", "rust future panicked")
+    return any(sign in text for sign in signs) or _LEADERLESS.search(text) is not None
 
 
 def shorten(text: str) -> str:

@@ -15,7 +15,7 @@ from cluster.errors import (
     Undetermined,
     WriteConflict,
 )
-from cluster.tikv_errors import before_commit, out_of_commit, shorten
+from cluster.tikv_errors import before_commit, lost_its_connection, out_of_commit, shorten
 
 _REST = (
     "deadlock: None, commit_ts_expired: None, txn_not_found: None, commit_ts_too_large: None, assertion_failed: None"
@@ -96,3 +96,18 @@ def test_what_a_key_error_does_not_say_is_left_out():
 def test_paths_of_the_build_machine_are_left_out():
     text = "[/root/.cargo/git/checkouts/client-rust/b12f95e/src/pd/cluster.rs:189]: PD cluster failed to respond"
     assert shorten(text) == "PD cluster failed to respond"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_lost"),
+    [
+        ("Leader of region 40 is not found", True),
+        ("PessimisticLock error: Leader of region 40 is not found", True),
+        ("TimestampRequest channel is closed", True),
+        ("rust future panicked", True),
+        ("Region error: Error { not_leader: Some(NotLeader { region_id: 40, leader: None }) }", False),  # it asks again
+        ("gRPC error: transport error", False),
+    ],
+)
+def test_a_connection_that_does_not_recover_by_itself_is_given_up(text, is_lost):
+    assert lost_its_connection(text) is is_lost
