@@ -76,8 +76,8 @@ def lost_its_connection(text: str) -> bool:
     """Whether the connection that raised this is of no use any more.
 
     Its stream of timestamps has ended: after the first message it tries to reconnect, which panics (src/pd/cluster.rs,
-    an ``unwrap`` of the members it does not have), and so does each later call. Or it has asked a PD that had just become
-    leader, and knew a region but not yet its leader: the client keeps that answer and asks no more, so that whatever
+    an ``unwrap`` of the members it does not have), and so does each later call. Or it has asked a PD that had just
+    become leader, and knew a region but not yet its leader: the client keeps that answer and asks no more, so whatever
     touches the region fails from then on (seen here for 110 s, until the end of a run).
     """
     signs = ("TimestampRequest channel is closed", "rust future panicked")
