@@ -92,10 +92,8 @@ def main(seconds: int, url: str | None) -> int:
     for name in ("uvloop", "bare"):
         ratios = [ours.ok / theirs.ok for ours, theirs in zip(slices["harness"], slices[name], strict=True)]
         ratio = whole["harness"].ok / whole[name].ok
-        print(
-            f"the harness has {ratio:.1%} of the throughput of {name} (pairs: median {statistics.median(ratios):.1%},"
-        )
-        print(f"{min(ratios):.1%} to {max(ratios):.1%})")
+        pairs = f"median {statistics.median(ratios):.1%}, {min(ratios):.1%} to {max(ratios):.1%}"
+        print(f"the harness has {ratio:.1%} of the throughput of {name} (pairs: {pairs})")
     print(f"the goal is {GOAL:.0%} of bare")
     return ratio < GOAL
 

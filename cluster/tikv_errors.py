@@ -35,7 +35,7 @@ _KEY_ERRORS = "Multiple key errors: ["
 _LOCATION = re.compile(r"\[/[^\]]*\.rs:\d+\]: ")
 # Fields without content, of which a key error has many: "locked: None, ".
 _EMPTY = re.compile(r"\b\w+: (?:None|\"\"|\[\])(?:, | )")
-_LEADERLESS = re.compile(r"Leader of region \d+ is not found")
+_LOST = re.compile(r"TimestampRequest channel is closed|rust future panicked|Leader of region \d+ is not found")
 _LONGEST = 200
 
 
@@ -80,8 +80,7 @@ def lost_its_connection(text: str) -> bool:
     become leader, and knew a region but not yet its leader: the client keeps that answer and asks no more, so whatever
     touches the region fails from then on (seen here for 110 s, until the end of a run).
     """
-    signs = ("TimestampRequest channel is closed", "rust future panicked")
-    return any(sign in text for sign in signs) or _LEADERLESS.search(text) is not None
+    return _LOST.search(text) is not None
 
 
 def shorten(text: str) -> str:

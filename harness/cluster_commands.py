@@ -65,12 +65,16 @@ def status(form: str | None) -> ExitCode:
 
 
 async def _status(engine: Engine, found: Found) -> dict[str, Any]:
-    kind = _kind(found)
     if found.layout is None:
         return {"name": found.name, "is": "parts of a cluster", "nodes": {}, "in force": []}
     cluster = DockerCluster(engine, found.layout, "there")
     try:
-        return {"name": found.name, "is": kind, "nodes": await cluster.states(), "in force": await _in_force(cluster)}
+        return {
+            "name": found.name,
+            "is": _kind(found),
+            "nodes": await cluster.states(),
+            "in force": await _in_force(cluster),
+        }
     finally:
         await cluster.close()
 

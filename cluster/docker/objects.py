@@ -76,22 +76,22 @@ def _found(name: str, network: dict[str, Any] | None, containers: list[dict[str,
 
 def _started_once(name: str, containers: list[dict[str, Any]]) -> int:
     """How many servers of a cluster have ever run."""
-    servers = (
-        each for each in containers if (each["Labels"][CLUSTER], each["Labels"].get(PART)) == (name, SERVER_PART)
-    )
-    return sum(server["State"] != "created" for server in servers)
+    return sum(server["State"] != "created" for server in _those(name, SERVER_PART, containers))
 
 
 def _places(name: str, network: dict[str, Any], containers: list[dict[str, Any]]) -> tuple[Place, ...]:
     places = []
-    for container in containers:
+    for container in _those(name, NETWORK_PART, containers):
         labels = container["Labels"]
-        if labels[CLUSTER] != name or labels.get(PART) != NETWORK_PART:
-            continue
         endpoint = container["NetworkSettings"]["Networks"].get(network["Name"], {})
         address = endpoint.get("IPAddress") or (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "")
         places.append(Place(labels[NODE], labels[ROLE], address))
     return tuple(sorted(places, key=lambda place: (place.role, ipaddress.IPv4Address(place.address or "0.0.0.0"))))  # noqa: S104
+
+
+def _those(name: str, part: str, containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The containers of a cluster that are this part of a node."""
+    return [each for each in containers if (each["Labels"][CLUSTER], each["Labels"].get(PART)) == (name, part)]
 
 
 def find_cluster(engine: Engine, name: str) -> Found | None:

@@ -108,8 +108,8 @@ def test_the_bank_survives_partitions_kills_pauses_and_skewed_clocks_and_nothing
     assert {"start-partition", "start-kill", "start-pause"} <= seen
     assert seen & {"start-clock-skew", "start-clock-drift"}
     coverage = next(verdict for verdict in results["verdicts"] if verdict["checker"] == "coverage")
-    assert all(counts["verified"] for counts in coverage["details"]["faults"].values())
-    # What was put in force was shown to be there; the clock of a process that is down just then cannot be set.
+    for counts in coverage["details"]["faults"].values():
+        assert counts["verified"] == counts["tried"] > 0
     begun = [op.value["evidence"] for op in history.nemesis_ops() if "evidence" in (op.value or {}) and not op.error]
     assert all(evidence["verified"] for evidence in begun)
     logs = {path.name for path in (folder.path / "logs").glob("*.log")}
@@ -185,7 +185,6 @@ def kills() -> int:
 def test_a_harness_that_is_killed_leaves_nothing_that_heal_does_not_undo_and_a_history_that_can_be_read(shell):
     up = shell.run("cluster", "up", "--name", "kept", *SMALL[:2], *shell.images)
     assert up.returncode == 0, up.stderr
-    refused = False
     chance = random.Random(11)
     for _ in range(kills()):
         process = shell.start(
@@ -193,10 +192,8 @@ def test_a_harness_that_is_killed_leaves_nothing_that_heal_does_not_undo_and_a_h
             "--nemesis-interval", "2", "--time-limit", "120", *SMALL[2:],
         )  # fmt: skip
         time.sleep(chance.uniform(6, 25))
-        if not refused:
-            down = shell.run("cluster", "down", "kept")
-            assert (down.returncode, "another run uses" in down.stderr) == (ExitCode.ENVIRONMENT, True)
-            refused = True
+        down = shell.run("cluster", "down", "kept")
+        assert (down.returncode, "another run uses" in down.stderr) == (ExitCode.ENVIRONMENT, True)
         clients = below(process.pid)
         process.kill()
         _, err = process.communicate()
