@@ -3,11 +3,11 @@
 Nothing is defined in this file. The names are listed by subject in docs/python.md.
 """
 
-from checkers.balance import TotalBalance
+from checkers.bank.balance import TotalBalance
+from checkers.bank.strict_serializability import StrictSerializability
 from checkers.coverage import Coverage
 from checkers.run_checks import run_checks
 from checkers.stats import Stats
-from checkers.strict_serializability import StrictSerializability
 from cluster.api import Capability, Cluster, Cut, Evidence, Faults, Node, Snapshot, Store, Txn, TxnMode
 from cluster.errors import (
     Aborted,

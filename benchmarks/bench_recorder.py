@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from checkers.bank_columns import BANK_ENCODER
+from checkers.bank.columns import BANK_ENCODER
 from harness.history import History
 from harness.op import Op
 from harness.recorder import Recorder

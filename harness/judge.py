@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from checkers.bank.half_commits import tell_origin
 from checkers.coverage import Coverage
-from checkers.half_commits import tell_origin
 from checkers.run_checks import merge, run_checks
 from harness.exit_codes import UsageError
 from harness.history import History

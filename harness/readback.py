@@ -1,7 +1,7 @@
 """The very last phase on a real cluster: what commits have written is read back, to tell the client's lies from TiKV's.
 
-tikv-client may report a commit of which it carried out a part (``checkers.read_back``). A share of the commits is read
-back in any case, and every one of them once the history contradicts itself, so what was recorded is judged first.
+tikv-client may report a commit of which it carried out a part (``checkers.bank.read_back``). A share of the commits is
+read back in any case, and every one of them once the history contradicts itself, so what was recorded is judged first.
 """
 
 from __future__ import annotations

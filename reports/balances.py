@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from checkers.bank_columns import OLD_SNAPSHOT, READ
+from checkers.bank.columns import OLD_SNAPSHOT, READ
 from harness.columns import OK_CODE
 from harness.history import History
 from reports.overview import Completions, Ints

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from checkers.half_commits import CLIENT_ANOMALY
+from checkers.bank.half_commits import CLIENT_ANOMALY
 from harness.results import Results
 from harness.verdict import Anomaly, Verdict
 from reports.faults import Fault

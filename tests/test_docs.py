@@ -237,7 +237,7 @@ def test_every_planted_bug_has_its_place():
 
 def test_every_anomaly_is_explained():
     page = (DOCS / "checking.md").read_text()
-    balance = (ROOT / "checkers" / "balance.py").read_text()
+    balance = (ROOT / "checkers" / "bank" / "balance.py").read_text()
     reported = re.findall(r'(?:report|_told)\(\s*"([a-z-]+)"', balance)
     assert "wrong-arithmetic" in reported
     for name in {*models._WEAKEST_BROKEN, *reported}:

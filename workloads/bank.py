@@ -11,11 +11,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from checkers.balance import TotalBalance
-from checkers.bank_columns import BANK_ENCODER
-from checkers.half_commits import HalfCommits
+from checkers.bank.balance import TotalBalance
+from checkers.bank.columns import BANK_ENCODER
+from checkers.bank.half_commits import HalfCommits
+from checkers.bank.strict_serializability import StrictSerializability
 from checkers.stats import Stats
-from checkers.strict_serializability import StrictSerializability
 from cluster.api import Store
 from harness.exit_codes import UsageError
 from harness.protocols import Checker, Claim, RowEncoder, WorkloadOption

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.bank_columns import BANK_ENCODER
-from checkers.strict_serializability import StrictSerializability
+from checkers.bank.columns import BANK_ENCODER
+from checkers.bank.strict_serializability import StrictSerializability
 from harness.history import History
 from harness.op import Op
 from harness.protocols import CheckContext

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.balance import TotalBalance
+from checkers.bank.balance import TotalBalance
 from harness.protocols import CheckContext
 from tests.checkers.conftest import follow
 

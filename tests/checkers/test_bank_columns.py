@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers.bank_columns import BANK_ENCODER, CORRUPT, FINAL, INSUFFICIENT, OLD_SNAPSHOT, READBACK
+from checkers.bank.columns import BANK_ENCODER, CORRUPT, FINAL, INSUFFICIENT, OLD_SNAPSHOT, READBACK
 from harness.op import Op
 
 TRANSFER = {"id": 3, "from": 1, "to": 2, "amount": 4, "mode": "pessimistic"}

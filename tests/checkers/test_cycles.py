@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers import paths
-from checkers.components import components, cyclic
-from checkers.cycles import process_edges, telling_cycles
-from checkers.dsg import RW, WR, WW, Edges
-from checkers.realtime import NEVER, Intervals
+from checkers.graph import paths
+from checkers.graph.components import components, cyclic
+from checkers.graph.cycles import process_edges, telling_cycles
+from checkers.graph.dsg import RW, WR, WW, Edges
+from checkers.graph.realtime import NEVER, Intervals
 
 ORDER = ["G0", "G1c", "G-single", "G-nonadjacent", "G2-item"]
 SUFFIXES = ["", "-process", "-realtime"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.bank_columns import BANK_ENCODER
-from checkers.strict_serializability import StrictSerializability
+from checkers.bank.columns import BANK_ENCODER
+from checkers.bank.strict_serializability import StrictSerializability
 from harness.history import History
 from harness.protocols import CheckContext
 from tests.checkers.bank_sim import Chaos, explainable

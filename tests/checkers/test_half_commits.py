@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.balance import TotalBalance
-from checkers.bank_columns import BANK_ENCODER
-from checkers.half_commits import HalfCommits, tell_origin
-from checkers.read_back import read_back
+from checkers.bank.balance import TotalBalance
+from checkers.bank.columns import BANK_ENCODER
+from checkers.bank.half_commits import HalfCommits, tell_origin
+from checkers.bank.read_back import read_back
+from checkers.bank.strict_serializability import StrictSerializability
 from checkers.run_checks import merge
-from checkers.strict_serializability import StrictSerializability
 from harness.history import History
 from harness.protocols import CheckContext
 from tests.checkers.conftest import Bank, follow

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.realtime import NEVER, Intervals, realtime_edges
+from checkers.graph.realtime import NEVER, Intervals, realtime_edges
 
 
 @st.composite

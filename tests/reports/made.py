@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from checkers.bank_columns import BANK_ENCODER
+from checkers.bank.columns import BANK_ENCODER
 from harness.clock import MILLISECOND as MS
 from harness.clock import SECOND
 from harness.history import History

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from checkers.bank_columns import BANK_ENCODER
+from checkers.bank.columns import BANK_ENCODER
 from harness.clock import MILLISECOND as MS
 from harness.clock import SECOND
 from harness.exit_codes import UsageError

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from checkers.bank_columns import BANK_ENCODER
+from checkers.bank.columns import BANK_ENCODER
 from harness.clock import SECOND
 from harness.history import History
 from harness.leader_watch import LeaderChange

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from checkers.bank_columns import BANK_ENCODER
+from checkers.bank.columns import BANK_ENCODER
 from harness.history import History
 from harness.verdict import Anomaly, Verdict
 from reports.overview import Overview, overview

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from checkers.bank_columns import BANK_ENCODER
+from checkers.bank.columns import BANK_ENCODER
 from harness import readback
 from harness.clock import MILLISECOND, SECOND
 from harness.generator_simulation import perfect, simulate

@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.bank_columns import CORRUPT, READ, WRITE
+from checkers.bank.columns import CORRUPT, READ, WRITE
+from checkers.bank.read_back import HalfCommit, read_back
+from checkers.bank.transactions import f_code
 from checkers.models import rank, rules_out
-from checkers.read_back import HalfCommit, read_back
-from checkers.transactions import f_code
 from harness.columns import INVOKE_CODE, OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Anomaly, Verdict
@@ -38,7 +38,7 @@ class TotalBalance:
         self._total = total
 
     def check(self, history: Any, context: CheckContext) -> Verdict:
-        """Judge a ``harness.history.History`` with the columns of ``checkers.bank_columns``."""
+        """Judge a ``harness.history.History`` with the columns of ``checkers.bank.columns``."""
         del context
         anomalies: list[Anomaly] = []
         counts: dict[str, int] = {}

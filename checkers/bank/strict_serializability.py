@@ -1,6 +1,6 @@
 """Strict serializability of the bank, decided exactly, in time linear in the history.
 
-The history is strictly serializable if and only if nothing in it contradicts itself (``checkers.bank_versions``) and
+The history is strictly serializable if and only if nothing in it contradicts itself (``checkers.bank.versions``) and
 the graph of ww, wr and rw dependencies and realtime order has no cycle. All dependencies are known, since every version
 says which one it replaced; so an order that respects all edges explains every read, and an order that explains all
 reads respects every edge (Adya 1999; with unknown version orders it is NP-complete, Papadimitriou 1979).
@@ -16,16 +16,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.bank_versions import BankFacts, bank_facts
-from checkers.bank_words import BankNarrator
-from checkers.components import components, cyclic, split
-from checkers.cycles import Cycle, telling_cycles
-from checkers.dsg import Dependencies, Edges, dependencies
-from checkers.explain import explain_cycle
-from checkers.half_commits import with_own_reads, without_their_guard
+from checkers.bank.half_commits import with_own_reads, without_their_guard
+from checkers.bank.snapshots import Misread, misread_snapshots, old_snapshots
+from checkers.bank.versions import BankFacts, bank_facts
+from checkers.bank.words import BankNarrator
+from checkers.graph.components import components, cyclic, split
+from checkers.graph.cycles import Cycle, telling_cycles
+from checkers.graph.dsg import Dependencies, Edges, dependencies
+from checkers.graph.explain import explain_cycle
+from checkers.graph.realtime import NEVER, Intervals, realtime_edges
 from checkers.models import rank, rules_out
-from checkers.realtime import NEVER, Intervals, realtime_edges
-from checkers.snapshots import Misread, misread_snapshots, old_snapshots
 from harness.columns import OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Anomaly, Edge, Verdict
@@ -35,7 +35,7 @@ _CYCLES_NAMED: Final = 300  # naming takes milliseconds each; a broken system ma
 
 
 class StrictSerializability:
-    """The bank's main checker; histories have the columns of ``checkers.bank_columns``."""
+    """The bank's main checker; histories have the columns of ``checkers.bank.columns``."""
 
     name = "strict-serializability"
 

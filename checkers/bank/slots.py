@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.dsg import NONE, Ints
+from checkers.graph.dsg import NONE, Ints
 
 _LARGEST_DENSE_OBJECT = 1 << 20
 _HOLES_ALLOWED = 1 << 20

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.dsg import Ints
+from checkers.graph.dsg import Ints
 from harness.columns import INFO_CODE, INVOKE_CODE
 
 # Codes beside the numbers of transactions. Negative, and each array that they index ends with three sentinels.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from checkers.dsg import Edges, Ints
+from checkers.graph.dsg import Edges, Ints
 
 
 def matrix(size: int, parts: Sequence[Edges]) -> csr_array:

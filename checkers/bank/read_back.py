@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.bank_columns import READ, WRITE
-from checkers.dsg import Ints
-from checkers.transactions import SENTINELS, Transactions, f_code, rows_of, transactions_of
+from checkers.bank.columns import READ, WRITE
+from checkers.bank.transactions import SENTINELS, Transactions, f_code, rows_of, transactions_of
+from checkers.graph.dsg import Ints
 from harness.columns import OK_CODE
 
 

@@ -24,11 +24,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from checkers.components import components, cyclic, split
-from checkers.dsg import RW, WR, WW, Edges, Ints
-from checkers.paths import shortest_cycle
-from checkers.realtime import NEVER, Intervals
-from checkers.realtime_cycles import realtime_cycle
+from checkers.graph.components import components, cyclic, split
+from checkers.graph.dsg import RW, WR, WW, Edges, Ints
+from checkers.graph.paths import shortest_cycle
+from checkers.graph.realtime import NEVER, Intervals
+from checkers.graph.realtime_cycles import realtime_cycle
 
 PROCESS: Final = "process"
 REALTIME: Final = "realtime"

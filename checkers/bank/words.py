@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from checkers.bank_columns import WRITE
-from checkers.bank_versions import BankFacts
-from checkers.transactions import INITIAL, INITIAL_ID
+from checkers.bank.columns import WRITE
+from checkers.bank.transactions import INITIAL, INITIAL_ID
+from checkers.bank.versions import BankFacts
 from harness.columns import FAIL_CODE
 
 

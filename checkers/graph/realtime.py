@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.dsg import Edges, Ints
+from checkers.graph.dsg import Edges, Ints
 
 NEVER: Final = -1
 

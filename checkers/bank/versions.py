@@ -9,7 +9,7 @@ inferred. From it:
   constrain nothing.
 - What a committed transfer wrote is known from its own records or, where the client never got so far as to note them,
   from what others saw.
-- What reading back has shown to be missing of an acknowledged transfer (``checkers.read_back``) was never written.
+- What reading back has shown to be missing of an acknowledged transfer (``checkers.bank.read_back``) was never written.
 
 Contradictions, by the name that is nearest in the literature:
 
@@ -26,11 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.bank_columns import READ, WRITE
-from checkers.dsg import NONE, Ints, Versions
-from checkers.read_back import HalfCommit, read_back
-from checkers.slots import Slots
-from checkers.transactions import (
+from checkers.bank.columns import READ, WRITE
+from checkers.bank.read_back import HalfCommit, read_back
+from checkers.bank.slots import Slots
+from checkers.bank.transactions import (
     EMPTY,
     INITIAL,
     SENTINELS,
@@ -38,6 +37,7 @@ from checkers.transactions import (
     rows_of,
     transactions_of,
 )
+from checkers.graph.dsg import NONE, Ints, Versions
 from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
 from harness.protocols import ABSENT
 
@@ -98,7 +98,7 @@ class _Installed(NamedTuple):
 
 
 def bank_facts(history: Any) -> BankFacts:
-    """Read a history's columns (``checkers.bank_columns``), in time linear in the history.
+    """Read a history's columns (``checkers.bank.columns``), in time linear in the history.
 
     Raises:
         ValueError: two operations have the same id.

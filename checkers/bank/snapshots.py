@@ -24,10 +24,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.bank_columns import OLD_SNAPSHOT
-from checkers.bank_versions import BankFacts
-from checkers.dsg import children_of
-from checkers.transactions import SENTINELS, Transactions
+from checkers.bank.columns import OLD_SNAPSHOT
+from checkers.bank.transactions import SENTINELS, Transactions
+from checkers.bank.versions import BankFacts
+from checkers.graph.dsg import children_of
 
 _UNKNOWN: Final = -1
 _NEVER: Final = np.iinfo(np.int64).max

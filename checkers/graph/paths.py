@@ -13,8 +13,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from checkers.components import matrix, split
-from checkers.dsg import Edges, Ints
+from checkers.graph.components import matrix, split
+from checkers.graph.dsg import Edges, Ints
 
 _SMALL: Final = 400  # vertices that networkx gets at most, about
 _CANDIDATES: Final = 256

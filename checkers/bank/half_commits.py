@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from checkers.bank_versions import BankFacts, bank_facts
-from checkers.bank_words import BankNarrator
-from checkers.dsg import RW, Dependencies, Edges
-from checkers.read_back import HalfCommit, read_back
+from checkers.bank.read_back import HalfCommit, read_back
+from checkers.bank.versions import BankFacts, bank_facts
+from checkers.bank.words import BankNarrator
+from checkers.graph.dsg import RW, Dependencies, Edges
 from harness.protocols import CheckContext
 from harness.verdict import Anomaly, Validity, Verdict
 
@@ -70,7 +70,7 @@ class HalfCommits:
     name = CLIENT_ANOMALY
 
     def check(self, history: Any, context: CheckContext) -> Verdict:
-        """Judge a ``harness.history.History`` with the columns of ``checkers.bank_columns``.
+        """Judge a ``harness.history.History`` with the columns of ``checkers.bank.columns``.
 
         Raises:
             ValueError: two operations have the same id.

@@ -18,8 +18,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from checkers.dsg import RW, WR, WW, Edges
-from checkers.realtime import NEVER, Intervals
+from checkers.graph.dsg import RW, WR, WW, Edges
+from checkers.graph.realtime import NEVER, Intervals
 
 Step = tuple[int, int, str]
 

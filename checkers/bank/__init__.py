@@ -1,0 +1,1 @@
+"""Judges bank histories, whose values say which version they are."""

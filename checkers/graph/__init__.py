@@ -1,0 +1,1 @@
+"""The engine: the dependency graph of transactions, its cycles, their names and words."""
