@@ -46,7 +46,7 @@ def judge(
     kinds = [f.removeprefix("start-") for f in history.f_names]
     coverage = Coverage(**cls.MINIMUMS, faults={name: NEMESES[name].kinds for name in nemeses})
     checkers = [*cls(options, run_id="check").checkers(), coverage]
-    verdicts = run_checks(checkers, history, CheckContext(options, cls.claim, client_anomalies))
+    verdicts = run_checks(checkers, history, CheckContext(options, cls.claim, client_anomalies=client_anomalies))
     if not simulated:
         tell_origin(verdicts)
     valid = merge(verdicts)

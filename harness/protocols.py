@@ -5,6 +5,7 @@ generator -> invoke Op -> client -> ok|fail|info Op -> recorder -> History -> ch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, Protocol, runtime_checkable
 
@@ -139,13 +140,22 @@ class CheckContext(msgspec.Struct):
     Attributes:
         options: the workload's options, with the defaults filled in.
         claim: the consistency model that the workload claims.
+        models: those that a verdict's ``valid`` answers; empty: the claim alone.
+        deadline: when a search shall give up, in seconds of ``time.monotonic()``.
         client_anomalies: what commits that the client carried out by half make of a verdict: ``unknown``, ``fail`` or
             ``ignore``.
     """
 
     options: dict[str, Any] = {}
     claim: str = "strict-serializable"
+    models: tuple[str, ...] = ()
+    deadline: float = math.inf
     client_anomalies: str = "unknown"
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The models that ``valid`` answers."""
+        return self.models or (self.claim,)
 
 
 class Checker(Protocol):

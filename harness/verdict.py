@@ -52,6 +52,7 @@ class Verdict(msgspec.Struct):
         valid: True, False, or ``"unknown"``.
         anomalies: the evidence, the most telling first; capped, see ``counts``.
         counts: how many of each kind there were, in all.
+        models: of each consistency model that the checker decides, whether it holds.
         details: more to show: figures, tables. JSON values only.
         note: why it is unknown, or what was left out; one sentence.
         took_s: CPU seconds.
@@ -61,6 +62,7 @@ class Verdict(msgspec.Struct):
     valid: Validity
     anomalies: list[Anomaly] = []
     counts: dict[str, int] = {}
+    models: dict[str, Validity] = {}
     details: dict[str, Any] = {}
     note: str = ""
     took_s: float = 0.0
