@@ -138,7 +138,7 @@ class ChunkBuilder:
         try:
             return array("q", fields), array("q", rows)
         except (OverflowError, TypeError) as error:
-            raise _refused(error) from None
+            raise refused_number(error) from None
 
     def add(self, op: Op, line: bytes, encoded: tuple[array[int], array[int]]) -> None:
         """Add an operation, its line in the history and its integers.
@@ -155,7 +155,7 @@ class ChunkBuilder:
             self._core.extend((op.time, process, TYPE_CODES[op.type], f_code, len(line), count))
         except (OverflowError, TypeError) as error:
             del self._core[core_at:]
-            raise _refused(error) from None
+            raise refused_number(error) from None
         self._fields.extend(fields)
         self._rows.extend(rows)
         self._f_codes[op.f] = f_code
@@ -168,28 +168,47 @@ class ChunkBuilder:
         fields = np.frombuffer(self._fields, np.int64).reshape(self.ops, -1) if self._fields_width else None
         rows = np.frombuffer(self._rows, np.int64).reshape(-1, self._width) if self._width else None
         parts = [part for part in (core, fields, rows) if part is not None]
-        arrays = [_narrow(part[:, i]) for part in parts for i in range(part.shape[1])]
-        names = column_names(self._encoder)
+        arrays = [part[:, i] for part in parts for i in range(part.shape[1])]
         text = bytes(self.text)
-        header = ChunkHeader(
-            encoder=self._encoder.name,
-            version=self._encoder.version,
-            columns=names,
-            widths=[_WIDTHS.index(column.dtype.newbyteorder("<").str.replace("|", "<")) for column in arrays],
-            f_names=list(self._f_codes),
-            ops=self.ops,
-            rows=0 if rows is None else len(rows),
-            start=self._start,
-            end=self._start + len(text),
-            history_crc=zlib.crc32(text),
-            payload_crc=0,
-        )
-        self._start = header.end
+        span = (self._start, self._start + len(text))
+        chunk = make_chunk(self._encoder, arrays, list(self._f_codes), span, zlib.crc32(text))
+        self._start = chunk.header.end
         self._clear()
-        return Chunk(header, dict(zip(names, arrays, strict=True))), text
+        return chunk, text
 
 
-def _refused(error: OverflowError | TypeError) -> ValueError:
+def make_chunk(
+    encoder: RowEncoder, arrays: Sequence[Ints], f_names: list[str], span: tuple[int, int], crc: int = 0
+) -> Chunk:
+    """Put a chunk together.
+
+    Args:
+        encoder: whose columns they are.
+        arrays: the columns (int64), in the order of ``column_names``.
+        f_names: what the column ``f`` counts in.
+        span: where their bytes begin in the history, and where they end.
+        crc: CRC-32 of these; 0 where the chunk will not be written.
+    """
+    names = column_names(encoder)
+    columns = {name: _narrow(column) for name, column in zip(names, arrays, strict=True)}
+    header = ChunkHeader(
+        encoder=encoder.name,
+        version=encoder.version,
+        columns=names,
+        widths=[_WIDTHS.index(column.dtype.newbyteorder("<").str.replace("|", "<")) for column in columns.values()],
+        f_names=f_names,
+        ops=len(arrays[0]),
+        rows=len(columns[names[-1]]) if encoder.row_fields else 0,
+        start=span[0],
+        end=span[1],
+        history_crc=crc,
+        payload_crc=0,
+    )
+    return Chunk(header, columns)
+
+
+def refused_number(error: OverflowError | TypeError) -> ValueError:
+    """What to say of a number that no column holds."""
     return ValueError("a number is beyond 64 bits" if isinstance(error, OverflowError) else str(error))
 
 

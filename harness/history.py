@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -12,10 +13,12 @@ import numpy.typing as npt
 
 from harness import history_reader
 from harness.columns import NEMESIS_CODE, TYPES, Chunk, PlainEncoder
-from harness.exit_codes import UsageError
+from harness.formats.form import Format, refused
+from harness.formats.json_lines import JsonLines
+from harness.formats.tell import format_of
 from harness.history_source import Source
 from harness.op import Op
-from harness.pairing import Unpaired, pair_up
+from harness.pairing import Unpaired, pair_up, pair_up_foreign
 from harness.protocols import RowEncoder
 from harness.run_folder import COLUMNS, HISTORY
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Ints = npt.NDArray[np.int64]
+
+_AT_ONCE: Final = 256  # operations that are read together
 
 
 class History:
@@ -43,28 +48,32 @@ class History:
         warnings: what was odd about the file, in sentences.
     """
 
-    def __init__(self, source: Source, chunks: list[Chunk], encoder: RowEncoder) -> None:
+    def __init__(self, source: Source, form: Format, chunks: list[Chunk], encoder: RowEncoder) -> None:
         """Join the chunks, which are used up.
 
         Raises:
             UsageError: invocations and completions do not fit.
         """
         self._source = source
-        self._decode = msgspec.json.Decoder(Op).decode
+        self._form = form
+        self._start = chunks[0].header.start
         self.n = sum(chunk.header.ops for chunk in chunks)
         self.f_names, self.f = _join_f(chunks)
         self.type: npt.NDArray[np.int8] = np.concatenate([chunk.columns.pop("type") for chunk in chunks])
         self.time = _join(chunks, "time")
+        if form.foreign:
+            np.maximum.accumulate(self.time, out=self.time)
         self.process = _join(chunks, "process")
-        self._line_start = _ends(_join(chunks, "length"))
+        self._span = _ends(_join(chunks, "length"))
         self.row_start = _ends(_join(chunks, "rows"))
         self.fields = {name: _join(chunks, f"field.{name}") for name in encoder.fields}
         self.rows = {name: _join(chunks, f"row.{name}") for name in encoder.row_fields}
         try:
-            self.pair = pair_up(self.process, self.type, self.f)
+            self.pair = (pair_up_foreign if form.foreign else pair_up)(self.process, self.type, self.f)
         except Unpaired as error:
-            what = f"line {error.index + 1}: {self.f_names[self.f[error.index]]!a} {error.reason}"
-            raise UsageError(f"{source.name} is not a history: {what}") from None
+            at = int(self._start + self._span[error.index])
+            at += form.lead(self._text(error.index))
+            raise refused(source, at, f"{self.f_names[self.f[error.index]]!a} {error.reason}") from None
         self.warnings = list(source.warnings)
         still_open = int(np.count_nonzero(self.pair < 0))
         if still_open:
@@ -72,18 +81,28 @@ class History:
             self.warnings.append(f"{still_open} {was} still open at the end: nobody knows their outcome")
 
     @staticmethod
-    def load(path: Path, encoder: RowEncoder | None = None) -> History:
-        """Read a run folder, a ``.jsonl`` file, or one compressed by gzip; with the columns beside it where they fit.
+    def load(path: Path | Source, encoder: RowEncoder | None = None) -> History:
+        """Read a run folder or a file of any format; with the columns beside it where they fit.
+
+        Args:
+            path: where it is, or the file opened.
+            encoder: makes the columns.
 
         Raises:
             UsageError: it is not a history; one sentence, with the line.
         """
         encoder = encoder or PlainEncoder()
-        file = path / HISTORY if path.is_dir() and (path / HISTORY).exists() else path
-        source = Source.open(file)
-        columns = file.with_name(COLUMNS)
-        has_columns = file.name == HISTORY and columns.is_file()
-        return History(source, history_reader.read(source, columns if has_columns else None, encoder), encoder)
+        columns = None
+        if isinstance(path, Source):
+            source = path
+        else:
+            file = path / HISTORY if path.is_dir() and (path / HISTORY).exists() else path
+            source = Source.open(file)
+            columns = file.with_name(COLUMNS) if file.name == HISTORY else None
+        form = format_of(source)
+        use_columns = columns is not None and columns.is_file() and not form.foreign
+        chunks = history_reader.read(source, form, encoder, columns if use_columns else None)
+        return History(source, form, chunks, encoder)
 
     @staticmethod
     def from_ops(ops: Iterable[Op], encoder: RowEncoder | None = None) -> History:
@@ -95,7 +114,8 @@ class History:
         encoder = encoder or PlainEncoder()
         lines = [msgspec.json.encode(op.replace(index=index)) + b"\n" for index, op in enumerate(ops)]
         source = Source.of(b"".join(lines), "these operations")
-        return History(source, history_reader.read(source, None, encoder), encoder)
+        form = JsonLines()
+        return History(source, form, history_reader.read(source, form, encoder), encoder)
 
     def __len__(self) -> int:
         return self.n
@@ -104,12 +124,19 @@ class History:
         """One operation in full, read from the file."""
         if not 0 <= index < self.n:
             raise IndexError(f"no operation {index} in a history of {self.n}")
-        return self._decode(self._source.read(int(self._line_start[index]), int(self._line_start[index + 1])))
+        return self._form.op(self._text(index), index)
+
+    def _text(self, index: int) -> bytes:
+        """The bytes of an operation."""
+        return self._source.read(*(self._start + self._span[index : index + 2]).tolist())
 
     def ops(self) -> Iterator[Op]:
         """All operations in full, one after the other."""
-        for _, line in zip(range(self.n), self._source.lines(0), strict=False):
-            yield self._decode(line)
+        for first in range(0, self.n, _AT_ONCE):
+            span = self._span[first : first + _AT_ONCE + 1].tolist()
+            text = self._source.read(self._start + span[0], self._start + span[-1])
+            for index, (start, end) in enumerate(itertools.pairwise(span), start=first):
+                yield self._form.op(text[start - span[0] : end - span[0]], index)
 
     def nemesis_ops(self) -> list[Op]:
         """The operations of the nemesis in full, invocations and completions."""

@@ -18,10 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from harness.exit_codes import UsageError
 from harness.recorder import LINE_LIMIT
 
 _BLOCK: Final = 1 << 20
+_NEWLINE: Final = 10
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -77,18 +80,32 @@ class Source:
             yield buffer[:count]
             start += count
 
-    def lines(self, start: int) -> Iterator[bytes]:
-        """All lines from ``start`` on, with their ends; the last may lack it.
+    def line_blocks(self, start: int) -> Iterator[bytes]:
+        """All lines from ``start`` on, with their ends, many at a time; the last may lack its end.
 
         Raises:
             UsageError: a line is too long.
         """
-        with open(os.dup(self._fd), "rb", buffering=_BLOCK) as file:  # noqa: PTH123 (an open file has no path)
-            file.seek(start)
-            while line := file.readline(LINE_LIMIT + 1):
-                if len(line) > LINE_LIMIT:
-                    raise too_long(self.name)
-                yield line
+        rest = b""  # the beginning of a line
+        while block := self.read(start, start + _BLOCK):
+            start += len(block)
+            end = block.rfind(b"\n") + 1
+            if len(rest) + (block.find(b"\n") + 1 or len(block)) > LINE_LIMIT:
+                raise too_long(self.name)
+            if end:
+                yield rest + block[:end]
+                rest = block[end:]
+            else:
+                rest += block
+        if rest:
+            yield rest
+
+    def line_of(self, at: int) -> int:
+        """The number of the line, from 1, in which the byte ``at`` is."""
+        newlines = 0
+        for block in self.blocks(0, at):
+            newlines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == _NEWLINE))
+        return newlines + 1
 
     def sha256(self) -> str:
         """SHA-256 of it all, in hex."""

@@ -68,3 +68,27 @@ def _refuse_first(*problems: tuple[Ints, str]) -> None:
     found = [(int(indices.min()), reason) for indices, reason in problems if len(indices)]
     if found:
         raise Unpaired(*min(found))
+
+
+def pair_up_foreign(process: Ints, kind: Ints, f: Ints) -> Ints:
+    """The same for a history of another harness, whose nemeses do not take turns: theirs pair by what they do.
+
+    Raises:
+        Unpaired: see ``pair_up``; the nemesis can do no wrong.
+    """
+    pair = np.full(len(process), -1, np.int64)
+    clients = np.flatnonzero(process != NEMESIS_CODE)
+    try:
+        of_clients = pair_up(process[clients], kind[clients], f[clients])
+    except Unpaired as error:
+        raise Unpaired(int(clients[error.index]), error.reason) from None
+    pair[clients] = np.where(of_clients < 0, -1, clients[of_clients])
+    begun: dict[int, int] = {}
+    nemesis = np.flatnonzero(process == NEMESIS_CODE)
+    for index, what in zip(nemesis.tolist(), f[nemesis].tolist(), strict=True):
+        first = begun.pop(what, None)
+        if first is None:
+            begun[what] = index
+        else:
+            pair[first], pair[index] = index, first
+    return pair

@@ -1,0 +1,127 @@
+"""What every file format is to those who read histories: blocks of operations, and where in the file each of them lies.
+
+The spans of the operations follow each other without a gap: what stands before an operation (a comment, blank lines)
+belongs to its span. So a length for each is all that must be kept to find it again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.columns import NEMESIS_CODE, TYPE_CODES
+from harness.exit_codes import UsageError
+from harness.history_source import Source
+from harness.op import NEMESIS, Op
+
+Ints = npt.NDArray[Any]
+
+_TYPE_OF = TYPE_CODES.__getitem__
+
+
+class Block(NamedTuple):
+    """Operations that follow each other, and their spans.
+
+    Attributes:
+        ops: the operations.
+        time: of each, nanoseconds (int64).
+        process: of each, ``NEMESIS_CODE`` for the nemesis (int64).
+        type: of each, its code (int64).
+        start: the byte of the file where the first one's span begins.
+        lengths: bytes of each span (int64).
+    """
+
+    ops: Sequence[Op]
+    time: Ints
+    process: Ints
+    type: Ints
+    start: int
+    lengths: Ints
+
+
+class Format(Protocol):
+    """A file format.
+
+    Attributes:
+        name: for people.
+        foreign: it is not this harness's own: times may go back (the order of the file counts), nemeses may do as they
+            like.
+    """
+
+    name: str
+    foreign: bool
+
+    def blocks(self, source: Source, start: int = 0, first: int = 0, time: int = 0) -> Iterator[Block]:
+        """Read operations, from the byte ``start`` on, where operation ``first`` comes, not before ``time``.
+
+        Raises:
+            Malformed: it is not a history; what comes before was yielded.
+        """
+        ...
+
+    def op(self, text: bytes, index: int) -> Op:
+        """The operation whose span is ``text``, which was read before."""
+        ...
+
+    def lead(self, text: bytes) -> int:
+        """How many bytes of a span come before the operation itself."""
+        ...
+
+
+class Malformed(Exception):
+    """The file is not a history."""
+
+    def __init__(self, at: int, reason: str) -> None:
+        super().__init__(reason)
+        self.at = at  # the byte where what is wrong begins
+        self.reason = reason
+
+
+def block_of(ops: Sequence[Op], start: int, lengths: Ints) -> Block:
+    """Put a block together.
+
+    Raises:
+        OverflowError: a time or a process is beyond 64 bits.
+        TypeError: a process is a name, and not the nemesis.
+    """
+    process = [op.process for op in ops]
+    if NEMESIS in process:
+        process = [NEMESIS_CODE if one == NEMESIS else one for one in process]
+    return Block(
+        ops,
+        ints([op.time for op in ops]),
+        ints(process),
+        ints([_TYPE_OF(op.type) for op in ops]),
+        start,
+        lengths,
+    )
+
+
+def ints(values: Any) -> Ints:
+    """A column of integers (int64).
+
+    Raises:
+        OverflowError: one of them is beyond 64 bits.
+        TypeError: they are no integers.
+    """
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind not in "iub":
+            raise TypeError("a column is not one of integers")
+        return values.astype(np.int64, copy=False)
+    # Numpy itself would make integers of fractions and of strings.
+    return np.frombuffer(values if isinstance(values, array) else array("q", values), np.int64)
+
+
+def refused(source: Source, at: int, reason: str) -> UsageError:
+    """The error for a file that is not a history, because of what begins at the byte ``at``."""
+    return UsageError(f"{source.name} is not a history: line {source.line_of(at)}: {_short(reason)}")
+
+
+def _short(text: str) -> str:
+    """What a terminal may be shown of what a stranger wrote."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text[:201])
+    return text if len(text) <= 200 else text[:200] + "…"
