@@ -12,9 +12,6 @@ Levels (Adya 1999; names of the variants by Elle, Alvaro and Kingsbury, VLDB 202
 
 With ``-process`` a process's own order is needed beside that to close the cycle, with ``-realtime`` the order in time.
 What needs neither comes first, whatever its level: it needs no argument about clocks.
-
-G-nonadjacent is decided on a graph with two copies of each vertex, entered by an rw edge or not: from the copy entered
-by rw no rw edge leads on.
 """
 
 from __future__ import annotations
@@ -23,19 +20,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from checkers.graph.components import components, cyclic, split
 from checkers.graph.dsg import RW, WR, WW, Edges, Ints
+from checkers.graph.levels import (
+    NONADJACENT,
+    NOTHING,
+    Ordered,
+    edges_of,
+    joined,
+    lowest_level,
+    process_edges,
+)
 from checkers.graph.paths import shortest_cycle
-from checkers.graph.realtime import NEVER, Intervals
+from checkers.graph.realtime import Intervals
 from checkers.graph.realtime_cycles import realtime_cycle
+from checkers.models import CYCLES, LEVELS
 
 PROCESS: Final = "process"
 REALTIME: Final = "realtime"
 
 Step = tuple[int, int, str]  # source, target, label
-
-_NOTHING: Final = Edges(np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 
 class Cycle(NamedTuple):
@@ -50,8 +56,9 @@ def telling_cycles(
 ) -> Iterator[Cycle]:
     """What to tell of one component of the graph of dependencies and realtime: at least one cycle.
 
-    Where dependencies alone close cycles, one is told for each of their own components; else, where they do together
-    with the order of processes, one for each of these; else one that needs realtime.
+    Where dependencies alone close cycles, one is told for each of their own components. Where a lower level is reached
+    together with the order of processes, one more for each of these; and where a still lower one is with that of time,
+    one more.
 
     Args:
         dependencies: by label (ww, wr, rw), over the component's transactions, numbered 0..n-1 by invocation.
@@ -61,57 +68,64 @@ def telling_cycles(
     """
     n = len(process)
     of_processes = process_edges(intervals, process)
-    for suffix, order in (("", _NOTHING), ("-process", of_processes)):
-        labelled = {**dependencies, PROCESS: order}
-        parts = list(labelled.values())
-        groups = cyclic(components(n, parts))
-        if not groups:
-            continue
-        inner = {label: split(edges, groups, n) for label, edges in labelled.items()}
-        for place, group in enumerate(groups):
-            own = {label: pieces[place] for label, pieces in inner.items()}
+    reached = np.full(n, len(LEVELS))  # of each transaction, the lowest level told of it so far
+    for suffix, order in (("", NOTHING), ("-process", of_processes)):
+        for group, own in _parts(n, {**dependencies, PROCESS: order}):
+            if suffix and reached[group].min() <= lowest_level(_ordered(len(group), own)):
+                continue
             name, steps = _lowest(len(group), own)
-            steps = [(members[group[a]], members[group[b]], label) for a, b, label in steps]
-            yield Cycle(name + suffix, _merged(steps))
-        return
-    name, steps = realtime_cycle(dependencies, of_processes, intervals)
-    yield Cycle(name + "-realtime", _merged([(members[a], members[b], label) for a, b, label in steps]))
+            reached[group] = np.minimum(reached[group], CYCLES[name])
+            yield Cycle(name + suffix, _told(steps, [members[each] for each in group]))
+    if reached.min() > 0:
+        found = realtime_cycle(dependencies, of_processes, intervals, below=int(reached.min()))
+        if found:
+            name, steps = found
+            yield Cycle(name + "-realtime", _told(steps, members))
 
 
-def process_edges(intervals: Intervals, process: Ints) -> Edges:
-    """Each transaction to the next of its process; what may take effect later, or earlier, has no edge out, or in."""
-    source: list[int] = []
-    target: list[int] = []
-    waiting: dict[int, list[int]] = {}  # of a process, those that must precede its next
-    invoked, completed = intervals.invoked, intervals.completed
-    for number, (own, begins, ends) in enumerate(
-        zip(process.tolist(), invoked.tolist(), completed.tolist(), strict=True)
-    ):
-        before = waiting.setdefault(own, [])
-        if begins != NEVER:
-            source += before
-            target += [number] * len(before)
-            before.clear()
-        if ends != NEVER:
-            before.append(number)
-    return Edges(np.array(source, np.int32), np.array(target, np.int32))
+def _parts(n: int, labelled: Mapping[str, Edges]) -> Iterator[tuple[NDArray[np.int64], dict[str, Edges]]]:
+    """The strongly connected components, each with its own edges."""
+    groups = cyclic(components(n, list(labelled.values())))
+    inner = {label: split(edges, groups, n) for label, edges in labelled.items()}
+    for place, group in enumerate(groups):
+        yield group, {label: pieces[place] for label, pieces in inner.items()}
 
 
 def _lowest(n: int, edges: Mapping[str, Edges]) -> tuple[str, list[Step]]:
     """The lowest cycle of a strongly connected graph."""
-    for name, labels in (("G0", (WW, PROCESS)), ("G1c", (WW, WR, PROCESS))):
-        steps = _shortest_within(n, {label: edges[label] for label in labels})
-        if steps:
-            return name, steps
-    calm = [edges[label] for label in (WW, WR, PROCESS)]
-    doubled = _two_copies(n, calm, edges[RW])
-    candidates = _calm_candidates(n, doubled, edges[RW])
-    steps = _pairs(shortest_cycle(n, _join(calm), candidates)) or _nonadjacent(n, doubled, candidates)
-    if steps:
-        labelled = _label(steps, edges)
-        return ("G-single" if _count_rw(labelled) == 1 else "G-nonadjacent"), labelled
-    steps = _shortest_within(n, edges)
-    return ("G-single" if _count_rw(steps) == 1 else "G2-item"), steps
+    level = lowest_level(_ordered(n, edges))
+    if level < NONADJACENT:
+        steps = _shortest_within(n, {label: edges[label] for label in (WW, WR, PROCESS) if level or label != WR})
+    elif level == NONADJACENT:
+        steps = _calm(n, edges)
+    else:
+        steps = _shortest_within(n, edges)
+    return name_of(level, steps), steps
+
+
+def name_of(level: int, steps: Sequence[Step]) -> str:
+    """The name of the lowest cycle of a component, ``level`` being the lowest level that is broken there."""
+    if level == NONADJACENT:
+        return "G-single" if sum(label == RW for _, _, label in steps) == 1 else "G-nonadjacent"
+    return ("G0", "G1c", "", "G2-item")[level]
+
+
+def _ordered(n: int, edges: Mapping[str, Edges]) -> Ordered:
+    return Ordered(n, 0, edges, edges[PROCESS])
+
+
+def _calm(n: int, edges: Mapping[str, Edges]) -> list[Step]:
+    """A short cycle without adjacent rw edges; one with a single rw edge if there is one."""
+    size, doubled = edges_of(_ordered(n, edges), NONADJACENT)
+    labels = components(size, doubled)
+    rw = edges[RW]
+    keep = labels[rw.source] == labels[rw.target + n]
+    candidates = _nearest_first(Edges(rw.source[keep], rw.target[keep]))
+    calm = joined([edges[label] for label in (WW, WR, PROCESS)])
+    steps = _pairs(shortest_cycle(n, calm, candidates)) or _pairs(
+        [node % n for node in shortest_cycle(size, joined(doubled), Edges(candidates.source, candidates.target + n))]
+    )
+    return _label(steps, edges)
 
 
 def _shortest_within(n: int, edges: Mapping[str, Edges]) -> list[Step]:
@@ -121,38 +135,14 @@ def _shortest_within(n: int, edges: Mapping[str, Edges]) -> list[Step]:
         return []
     group = groups[0]
     inner = [split(part, [group], n)[0] for part in parts]
-    together = _join(inner)
+    together = joined(inner)
     nodes = shortest_cycle(len(group), together, _nearest_first(together))
     return _label([(int(group[a]), int(group[b])) for a, b in _pairs(nodes)], edges)
-
-
-def _two_copies(n: int, calm: Sequence[Edges], rw: Edges) -> list[Edges]:
-    """Vertex v entered by another edge is v, entered by rw it is v + n."""
-    parts = [Edges(part.source, part.target) for part in calm]
-    parts += [Edges(part.source + n, part.target) for part in calm]
-    return [*parts, Edges(rw.source, rw.target + n)]
-
-
-def _nonadjacent(n: int, doubled: Sequence[Edges], candidates: Edges) -> list[tuple[int, int]]:
-    """A cycle of rw edges that are not adjacent, if there is one."""
-    nodes = shortest_cycle(2 * n, _join(doubled), Edges(candidates.source, candidates.target + n))
-    return _pairs([node % n for node in nodes])
-
-
-def _calm_candidates(n: int, doubled: Sequence[Edges], rw: Edges) -> Edges:
-    """The rw edges that are on a cycle without adjacent rw edges, the closest in time first."""
-    labels = components(2 * n, doubled)
-    keep = labels[rw.source] == labels[rw.target + n]
-    return _nearest_first(Edges(rw.source[keep], rw.target[keep]))
 
 
 def _nearest_first(edges: Edges) -> Edges:
     order = np.argsort(np.abs(edges.target - edges.source), kind="stable")
     return Edges(edges.source[order], edges.target[order])
-
-
-def _join(parts: Sequence[Edges]) -> Edges:
-    return Edges(np.concatenate([part.source for part in parts]), np.concatenate([part.target for part in parts]))
 
 
 def _pairs(nodes: list[int]) -> list[tuple[int, int]]:
@@ -172,12 +162,9 @@ def _label(pairs: list[tuple[int, int]], edges: Mapping[str, Edges]) -> list[Ste
     return labelled
 
 
-def _count_rw(steps: list[Step]) -> int:
-    return sum(label == RW for _, _, label in steps)
-
-
-def _merged(steps: list[Step]) -> list[Step]:
-    """Two steps of one process, or of realtime, after another are one: both orders are transitive."""
+def _told(steps: Sequence[Step], members: Sequence[int]) -> list[Step]:
+    """The steps between members; two of one process, or of realtime, after another are one: both are transitive."""
+    steps = [(members[a], members[b], label) for a, b, label in steps]
     first = next((at for at, step in enumerate(steps) if step[2] not in (PROCESS, REALTIME)), 0)
     merged: list[Step] = []
     for step in steps[first:] + steps[:first]:

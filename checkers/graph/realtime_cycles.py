@@ -1,4 +1,4 @@
-"""Cycles that need the order in time, in a component whose dependencies alone close none.
+"""Cycles that need the order in time: of a level that dependencies and the order of processes alone do not reach.
 
 One realtime edge is always enough. Let a cycle have two, A -> B and C -> D. If A completes before D is invoked, A -> D
 leaves out what is between B and C. If not, C completes before D is invoked, hence before A completes, hence before
@@ -6,8 +6,9 @@ B is invoked, and C -> B leaves out the rest. (Interval orders have no two unrel
 left out only takes rw edges away, so the level does not get worse.
 
 So there is a cycle where a path of dependencies leads from B to A although A completed before B was invoked. Which
-transactions A these are, and of which level the best path is, one pass in topological order tells: it carries along
-each path the latest invocation on it.
+transactions A these are, and of which level the best path is, follows from the latest invocation on any path to a
+transaction, of each level. It is carried along the edges until nothing changes any more: once in topological order
+where dependencies close no cycle, a few times where they do.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import numpy as np
 
 from checkers.graph.dsg import RW, WR, WW, Edges
 from checkers.graph.realtime import NEVER, Intervals
+from checkers.models import CYCLES
 
 Step = tuple[int, int, str]
 
-_LEVELS: Final = ("G0", "G1c", "G-single", "G-nonadjacent", "G2-item")
+_KINDS: Final = ("G0", "G1c", "G-single", "G-nonadjacent", "G2-item")
 _ENDS_TRIED: Final = 16
 _VISITED_AT_MOST: Final = 50_000
 
@@ -36,21 +38,23 @@ class _Graph(NamedTuple):
     completed: list[int]
 
 
-def realtime_cycle(dependencies: Mapping[str, Edges], process: Edges, intervals: Intervals) -> tuple[str, list[Step]]:
-    """The lowest cycle with one realtime edge, a short one.
+def realtime_cycle(
+    dependencies: Mapping[str, Edges], process: Edges, intervals: Intervals, below: int
+) -> tuple[str, list[Step]] | None:
+    """The lowest cycle with one realtime edge, a short one; None if there is none of a level below ``below``.
 
     Args:
-        dependencies: ww, wr and rw, without cycles even together with ``process``.
+        dependencies: ww, wr and rw.
         process: the order of processes.
         intervals: of the transactions.
-
-    Raises:
-        ValueError: there is none.
+        below: a level of ``checkers.models.LEVELS``, at most the lowest that a cycle without realtime reaches.
     """
     graph = _graph({WW: dependencies[WW], WR: dependencies[WR], "process": process, RW: dependencies[RW]}, intervals)
-    level, ends = _lowest_level(graph)
-    path = _shortest(graph, level, ends)
-    return _LEVELS[level], [*path, (path[-1][1], path[0][0], "realtime")]
+    kind, ends = _lowest_kind(graph)
+    if not ends or CYCLES[_KINDS[kind]] >= below:
+        return None
+    path = _shortest(graph, kind, ends)
+    return _KINDS[kind], [*path, (path[-1][1], path[0][0], "realtime")]
 
 
 def _graph(edges: Mapping[str, Edges], intervals: Intervals) -> _Graph:
@@ -62,6 +66,7 @@ def _graph(edges: Mapping[str, Edges], intervals: Intervals) -> _Graph:
 
 
 def _topological(graph: _Graph) -> list[int]:
+    """Sources first; what lies on cycles, and behind them, comes at the end in the order of invocations."""
     outgoing: list[list[int]] = [[] for _ in graph.incoming]
     for target, edges in enumerate(graph.incoming):
         for source, _ in edges:
@@ -73,31 +78,47 @@ def _topological(graph: _Graph) -> list[int]:
             missing[target] -= 1
             if not missing[target]:
                 order.append(target)
-    return order
+    return order + [vertex for vertex, count in enumerate(missing) if count]
 
 
-def _lowest_level(graph: _Graph) -> tuple[int, list[int]]:
-    """The lowest level of a path that contradicts realtime, and where such paths end."""
-    # Of each vertex, the latest invocation on a path to it: by ww; also by wr; with one rw; with rw not adjacent and
-    # not last; the same with rw last; any.
+def _latest(graph: _Graph) -> list[list[int]]:
+    """Of each vertex, the latest invocation on a path to it.
+
+    By ww; also by wr; with one rw; with rw not adjacent and not last; the same with rw last; any.
+    """
     latest = [[invoked] * 6 for invoked in graph.invoked]
-    lowest = len(_LEVELS)
+    order = _topological(graph)
+    place = {vertex: at for at, vertex in enumerate(order)}
+    # Only what one of these learns can reach further in another pass.
+    lead_back = {
+        source for target, edges in enumerate(graph.incoming) for source, _ in edges if place[source] > place[target]
+    }
+    changed = True
+    while changed:
+        changed = False
+        for vertex in order:
+            own = latest[vertex]
+            before = own.copy() if vertex in lead_back else own
+            for source, label in graph.incoming[vertex]:
+                _extend(own, latest[source], label)
+            changed |= own != before
+    return latest
+
+
+def _lowest_kind(graph: _Graph) -> tuple[int, list[int]]:
+    """The lowest kind of path that contradicts realtime, and where such paths end."""
+    lowest = len(_KINDS)
     ends: list[int] = []
-    for vertex in _topological(graph):
-        own = latest[vertex]
-        for source, label in graph.incoming[vertex]:
-            _extend(own, latest[source], label)
+    for vertex, own in enumerate(_latest(graph)):
         completed = graph.completed[vertex]
         if completed == NEVER:
             continue
         best = (own[0], own[1], own[2], max(own[3], own[4]), own[5])
-        level = next((level for level, invoked in enumerate(best) if invoked > completed), len(_LEVELS))
-        if level < lowest:
-            lowest, ends = level, []
-        if level == lowest < len(_LEVELS):
+        kind = next((kind for kind, invoked in enumerate(best) if invoked > completed), len(_KINDS))
+        if kind < lowest:
+            lowest, ends = kind, []
+        if kind == lowest < len(_KINDS):
             ends.append(vertex)
-    if not ends:
-        raise ValueError("the component has no cycle with a realtime edge")
     return lowest, ends
 
 
@@ -152,7 +173,7 @@ def _next_state(level: int, state: int, label: str) -> int:
     if label == RW:
         if level <= 1:
             return -1
-        return 0 if level == len(_LEVELS) - 1 else (-1 if state else 1)
+        return 0 if level == len(_KINDS) - 1 else (-1 if state else 1)
     if level == 0 and label == WR:
         return -1
     return state if level == 2 else 0
