@@ -9,29 +9,23 @@ reads respects every edge (Adya 1999; with unknown version orders it is NP-compl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from itertools import combinations, islice
-from typing import Any, Final
+from itertools import combinations
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from checkers.bank.half_commits import with_own_reads, without_their_guard
 from checkers.bank.snapshots import Misread, misread_snapshots, old_snapshots
 from checkers.bank.versions import BankFacts, bank_facts
 from checkers.bank.words import BankNarrator
-from checkers.graph.components import components, cyclic, split
-from checkers.graph.cycles import Cycle, telling_cycles
-from checkers.graph.dsg import Dependencies, Edges, dependencies
-from checkers.graph.explain import explain_cycle
-from checkers.graph.realtime import NEVER, Intervals, realtime_edges
-from checkers.models import rank, rules_out
+from checkers.graph.case import Case
+from checkers.graph.dsg import dependencies
+from checkers.graph.judge import SHOWN_OF_EACH, Found, judge
+from checkers.graph.realtime import NEVER, Intervals
+from checkers.models import rules_out
 from harness.columns import OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Anomaly, Edge, Verdict
-
-SHOWN_OF_EACH: Final = 10
-_CYCLES_NAMED: Final = 300  # naming takes milliseconds each; a broken system makes thousands alike
 
 
 class StrictSerializability:
@@ -45,7 +39,6 @@ class StrictSerializability:
         Raises:
             ValueError: two operations have the same id.
         """
-        del context
         facts = with_own_reads(bank_facts(history))
         narrator = BankNarrator(history, facts)
         anomalies, counts = _contradictions(facts, narrator)
@@ -55,34 +48,22 @@ class StrictSerializability:
             anomalies += [_misread(name, misread, facts, narrator) for misread in found[:SHOWN_OF_EACH]]
 
         graph = dependencies(facts.versions, facts.read_txn, facts.read_version)
-        graph = without_their_guard(graph, facts.half)
-        intervals = _intervals(history, facts)
-        groups, sizes = _cyclic_groups(graph, intervals)
-        note = ""
-        if groups:
-            found = _cycles(history, facts, graph, intervals, groups)
-            entries = (facts.txns.invocation, facts.txns.completion)
-            for cycle in islice(found, _CYCLES_NAMED):
-                counts[cycle.name] += 1
-                if counts[cycle.name] <= SHOWN_OF_EACH:
-                    anomalies.append(explain_cycle(cycle.name, cycle.steps, history, entries, narrator))
-            if next(found, None) is not None:
-                note = f"there are more cycles than the {_CYCLES_NAMED} that were named and counted"
-        anomalies.sort(key=lambda anomaly: rank(anomaly.name))
-        return Verdict(
-            self.name,
-            valid=not counts,
-            anomalies=anomalies,
-            counts=dict(counts),
-            details={
-                "transactions": int(facts.committed.sum()) - len(facts.half),
-                "versions": int((facts.versions.writer >= 0).sum()),
-                "edges": {label: len(edges.source) for label, edges in graph.items()} | sizes,
-                "components": len(groups),
-                "largest_component": max((len(group) for group in groups), default=0),
-            },
-            note=note,
+        process = history.process[facts.txns.invocation]
+        case = Case(
+            _intervals(history, facts),
+            process,
+            facts.versions,
+            facts.read_txn,
+            facts.read_version,
+            graph=without_their_guard(graph, facts.half),
         )
+        entries = (facts.txns.invocation, facts.txns.completion)
+        verdict = judge(self.name, history, case, entries, Found(anomalies, counts), narrator, context)
+        verdict.details |= {
+            "transactions": int(facts.committed.sum()) - len(facts.half),
+            "versions": int((facts.versions.writer >= 0).sum()),
+        }
+        return verdict
 
 
 def _contradictions(facts: BankFacts, narrator: BankNarrator) -> tuple[list[Anomaly], Counter[str]]:
@@ -144,22 +125,3 @@ def _intervals(history: Any, facts: BankFacts) -> Intervals:
     invoked = np.where(facts.committed & ~old_snapshots(history, txns), txns.invocation, NEVER)
     completed = np.where(txns.status == OK_CODE, txns.completion, NEVER)
     return Intervals(invoked.astype(np.int32), completed.astype(np.int32), int(history.n))
-
-
-def _cyclic_groups(graph: Dependencies, intervals: Intervals) -> tuple[list[NDArray[np.int64]], dict[str, int]]:
-    order, time_nodes = realtime_edges(intervals)
-    n = len(intervals.invoked)
-    labels = components(n + time_nodes, [*graph.values(), order])
-    return cyclic(labels, n), {"realtime": len(order.source)}
-
-
-def _cycles(
-    history: Any, facts: BankFacts, graph: Dependencies, intervals: Intervals, groups: list[NDArray[np.int64]]
-) -> Iterator[Cycle]:
-    n = len(intervals.invoked)
-    inner: dict[str, list[Edges]] = {label: split(edges, groups, n) for label, edges in graph.items()}
-    process = history.process[facts.txns.invocation]
-    for place, group in enumerate(groups):
-        own = Intervals(intervals.invoked[group], intervals.completed[group], intervals.length)
-        parts = {label: pieces[place] for label, pieces in inner.items()}
-        yield from telling_cycles(parts, own, process[group], group.tolist())

@@ -1,0 +1,101 @@
+"""Decides all models of transactions for a case: by the graph of what is known, and by search where orders are open."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection
+from typing import NamedTuple
+
+from checkers.graph.case import Case, with_orders
+from checkers.graph.dsg import RW, Dependencies
+from checkers.graph.levels import HIGHEST, NONADJACENT, broken
+from checkers.graph.open_orders import chains_of, prefix_pairs, ranked
+from checkers.graph.orders_search import Orders, Refutation
+from checkers.graph.search import OutOfTime
+from checkers.models import GRID, ORDERS
+from harness.verdict import Validity
+
+Cell = tuple[int, int]  # a level and an order of ``checkers.models.GRID``
+
+
+class Decision(NamedTuple):
+    """What was decided.
+
+    Attributes:
+        known: the dependencies that are certain under every model; each cycle among them is a fact.
+        models: of each model of ``GRID``, whether some order of the versions satisfies it.
+        refuted: models that no order satisfies although what is certain would allow them, and why.
+        note: what was left open, and why; one sentence, or nothing.
+    """
+
+    known: Dependencies
+    models: dict[str, Validity]
+    refuted: list[Refutation]
+    note: str = ""
+
+
+def decide(case: Case, asked: Collection[str] = (), deadline: float = math.inf) -> Decision:
+    """Decide every model of the grid, those ``asked`` for first.
+
+    Levels below snapshot isolation need no search: a graph of ww and wr edges without a cycle has a topological order,
+    and the versions can follow that. From there on a version that replaced the one that its writer had read did so
+    immediately, so that the versions that begin with the initial one come first, and all others after them.
+
+    Args:
+        case: the transactions.
+        asked: names of models.
+        deadline: when the search gives up, in seconds of ``time.monotonic()``.
+    """
+    known = case.dependencies()
+    chains = chains_of(case)
+    if chains is None:
+        return Decision(known, _named(_cells(case, known, known)), [])
+    pairs = prefix_pairs(case, chains)
+    isolated = with_orders(known, case, *pairs)
+    known = isolated if case.prefix else with_orders(known, case, *pairs, label=RW)
+    cells = _cells(case, known, isolated)
+    if not chains.are_open:
+        return Decision(known, _named(cells), [])
+    left = [cell for cell, valid in cells.items() if valid and cell[0] >= NONADJACENT]
+    cells |= dict.fromkeys(left, "unknown")
+    orders = Orders(case, ranked(chains, case, isolated), isolated)
+    refuted = []
+    left.sort(key=lambda cell: (GRID[cell[0]][cell[1]] in asked, sum(cell), cell))
+    while left:
+        cell = left.pop()
+        if cells[cell] != "unknown":
+            continue
+        share = (deadline - time.monotonic()) / (len(left) + 1)
+        try:
+            found = orders.settle(*cell, time.monotonic() + share)
+        except OutOfTime:
+            continue
+        if found is not None:
+            refuted.append(found)
+        for other in cells:
+            if all(a >= b for a, b in (zip(other, cell, strict=True) if found else zip(cell, other, strict=True))):
+                cells[other] = found is None
+    return Decision(known, _named(cells), refuted, _note(cells))
+
+
+def _cells(case: Case, known: Dependencies, isolated: Dependencies) -> dict[Cell, Validity]:
+    """What the graph says: by all that is known, and from snapshot isolation on by more."""
+    lowest = broken(known, case.intervals, case.process)
+    from_isolation = lowest if known is isolated else broken(isolated, case.intervals, case.process)
+    return {
+        (level, order): level < (lowest if level < NONADJACENT else from_isolation)[order]
+        for level in range(HIGHEST + 1)
+        for order in range(len(ORDERS))
+    }
+
+
+def _named(cells: dict[Cell, Validity]) -> dict[str, Validity]:
+    return {GRID[level][order]: valid for (level, order), valid in cells.items()}
+
+
+def _note(cells: dict[Cell, Validity]) -> str:
+    left = [model for model, valid in _named(cells).items() if valid == "unknown"]
+    if not left:
+        return ""
+    return f"whether some order of the writes satisfies {', '.join(left)} was not found out in the time there was"

@@ -1,0 +1,110 @@
+"""From a case to a verdict: the engine's decision in the words of the workload."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkers.graph.case import Case
+from checkers.graph.components import split
+from checkers.graph.cycles import Cycle, telling_cycles
+from checkers.graph.decide import decide
+from checkers.graph.dsg import Dependencies
+from checkers.graph.explain import Narrator, explain_cycle
+from checkers.graph.levels import HIGHEST, REALTIME, groups_at, ordered
+from checkers.graph.realtime import Intervals
+from checkers.graph.refuted_words import explain_refutation
+from checkers.models import TRANSACTIONAL, answer, closed, rank
+from harness.protocols import CheckContext
+from harness.verdict import Anomaly, Validity, Verdict
+
+SHOWN_OF_EACH: Final = 10
+_CYCLES_NAMED: Final = 300  # naming takes milliseconds each; a broken system makes thousands alike
+
+
+class Found(NamedTuple):
+    """What contradicts the promises without being a cycle of the graph.
+
+    Attributes:
+        anomalies: the first ``SHOWN_OF_EACH`` of each name.
+        counts: of each name, how many there are in all.
+    """
+
+    anomalies: list[Anomaly]
+    counts: Counter[str]
+
+
+def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
+    name: str,
+    history: Any,
+    case: Case,
+    entries: tuple[Any, Any],
+    found: Found,
+    narrator: Narrator,
+    context: CheckContext,
+) -> Verdict:
+    """The verdict of the checker ``name``: models decided, cycles found and told beside what was ``found`` otherwise.
+
+    Args:
+        name: the checker's.
+        history: where times and processes stand.
+        case: the transactions.
+        entries: of each transaction, the positions of its invocation and of its completion (below 0: none).
+        found: what is no cycle.
+        narrator: what the transactions did.
+        context: which models are asked for, and until when.
+    """
+    decision = decide(case, context.asked, context.deadline)
+    counts = found.counts.copy()
+    anomalies = list(found.anomalies)
+    groups = groups_at(ordered(decision.known, case.intervals, case.process, REALTIME), HIGHEST)
+    cycles = _cycles(case, decision.known, groups)
+    for cycle in islice(cycles, _CYCLES_NAMED):
+        counts[cycle.name] += 1
+        if counts[cycle.name] <= SHOWN_OF_EACH:
+            anomalies.append(explain_cycle(cycle.name, cycle.steps, history, entries, narrator))
+    notes = [decision.note] if decision.note else []
+    if next(cycles, None) is not None:
+        notes.append(f"there are more cycles than the {_CYCLES_NAMED} that were named and counted")
+    for refutation in decision.refuted:
+        anomalies.append(explain_refutation(refutation, case, history, entries, narrator))
+        counts[anomalies[-1].name] += 1
+    models = _models(decision.models, anomalies)
+    anomalies.sort(key=lambda anomaly: rank(anomaly.name))
+    return Verdict(
+        name,
+        valid=answer(models, context.asked),
+        anomalies=anomalies,
+        counts=dict(counts),
+        models=models,
+        details={
+            "edges": {label: len(edges.source) for label, edges in decision.known.items()},
+            "components": len(groups),
+            "largest_component": max((len(group) for group in groups), default=0),
+        },
+        note="; ".join(notes),
+    )
+
+
+def _models(decided: dict[str, Validity], anomalies: list[Anomaly]) -> dict[str, Validity]:
+    """What the graph says of the models, and what the anomalies say."""
+    broken = {model for anomaly in anomalies for model in anomaly.rules_out}
+    models: dict[str, Validity] = {
+        model: False if model in broken else valid for model, valid in decided.items() if model in TRANSACTIONAL
+    }
+    return closed(models)
+
+
+def _cycles(case: Case, known: Dependencies, groups: list[NDArray[np.int64]]) -> Iterator[Cycle]:
+    n = len(case.process)
+    inner = {label: split(edges, groups, n) for label, edges in known.items()}
+    for place, group in enumerate(groups):
+        intervals = case.intervals
+        own = Intervals(intervals.invoked[group], intervals.completed[group], intervals.length)
+        parts = {label: pieces[place] for label, pieces in inner.items()}
+        yield from telling_cycles(parts, own, case.process[group], group.tolist())
