@@ -104,6 +104,11 @@ _WEAKEST_BROKEN: Final = {
     # A read at a timestamp that does not show the state at that timestamp.
     "stale-read": STRONG_SNAPSHOT_ISOLATION,
     "wrong-total": SNAPSHOT_ISOLATION,
+    # Of registers. Those in capitals are the bad patterns of Bouajjani and others.
+    "ThinAirRead": CAUSAL,
+    "CyclicCO": CAUSAL,
+    "double-cas": SEQUENTIAL,
+    "non-linearizable": LINEARIZABLE,
 }  # fmt: skip
 
 _RANK: Final = {name: rank for rank, name in enumerate(_WEAKEST_BROKEN)}

@@ -1,0 +1,219 @@
+"""Linearizability of registers, key by key, which is enough: it is local (Herlihy and Wing, 1990).
+
+Keys whose observed values have one writer each are decided exactly by zones, all at once; the others each by a search,
+which may meet the deadline. Failed operations did not happen, a failed cas included: it says nothing about the value,
+since a store may refuse one for other reasons too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from checkers.models import rules_out
+from checkers.register.machines import register
+from checkers.register.operations import Operations, sources
+from checkers.register.search import Call, Found, linearize
+from checkers.register.words import Narrator
+from checkers.register.zones import Conflict, Disorder, Zones, zones
+from harness.verdict import Anomaly, Validity, worst
+
+SHOWN_OF_EACH: Final = 10
+_BEFORE: Final = 5  # operations that are told of what a search could put in order
+
+
+class Judgement(NamedTuple):
+    """What was found out about a model.
+
+    Attributes:
+        valid: whether it holds.
+        anomalies: the evidence, a few of each name.
+        counts: how many there were.
+        details: figures.
+        note: why it is unknown.
+    """
+
+    valid: Validity
+    anomalies: list[Anomaly]
+    counts: Counter[str]
+    details: dict[str, Any]
+    note: str = ""
+
+
+class Evidence:
+    """Collects anomalies: all are counted, some are put in words."""
+
+    def __init__(self) -> None:
+        self.anomalies: list[Anomaly] = []
+        self.counts: Counter[str] = Counter()
+
+    def add(self, name: str, tell: Any, *what: Any) -> None:
+        """Count one; ``tell(*what)`` gives its operations' indices and the words if it is to be shown."""
+        self.counts[name] += 1
+        if self.counts[name] <= SHOWN_OF_EACH:
+            indices, text = tell(*what)
+            self.anomalies.append(Anomaly(name, indices, f"{name}: {text}", rules_out=rules_out(name)))
+
+
+def linearizability(history: Any, ops: Operations, failed: Operations, deadline: float) -> Judgement:
+    """Decide it for registers.
+
+    Args:
+        history: what it is about.
+        ops: the operations that happened.
+        failed: those that would have written.
+        deadline: when searches give up, of ``time.monotonic()``.
+    """
+    found = sources(ops)
+    by_zones = zones(ops, found, history.n)
+    evidence = Evidence()
+    words = _Words(Narrator(history, ops), Narrator(history, failed), by_zones)
+    blocks = by_zones.blocks
+    for number in blocks.thin_air.tolist():
+        evidence.add("ThinAirRead", words.thin_air, number)
+    for first, second in blocks.rivals.reshape(-1, 2).tolist():
+        evidence.add("double-cas", words.rivals, first, second)
+    if len(blocks.circular):
+        evidence.add("CyclicCO", words.circular, blocks.circular.tolist())
+    for disorder in by_zones.disorders:
+        evidence.add("non-linearizable", words.disorder, disorder)
+    for conflict in by_zones.conflicts:
+        evidence.add("non-linearizable", words.conflict, conflict)
+    verdicts: list[Validity] = [not by_zones.broken.any()]
+    notes = []
+    searched = np.flatnonzero(found.ambiguous).tolist()
+    order = np.argsort(ops.key, kind="stable") if searched else ops.key
+    bounds = np.searchsorted(ops.key[order], np.arange(len(ops.initial) + 1)) if searched else ops.key
+    for key in searched:
+        own = order[bounds[key] : bounds[key + 1]]
+        result = linearize(calls_of(ops, own, history.n), register(int(ops.initial[key])), deadline)
+        verdicts.append("unknown" if result.valid is None else result.valid)
+        if result.valid is False:
+            evidence.add("non-linearizable", words.stuck, own, result)
+        elif result.valid is None:
+            notes.append(words.narrator.key(int(own[0])))
+    note = f"the search did not end in time for {', '.join(notes[:SHOWN_OF_EACH])}" if notes else ""
+    details = {
+        "operations": len(ops.kind),
+        "keys": len(np.unique(ops.key)),
+        "keys_searched": len(searched),
+        "keys_broken": int(by_zones.broken.sum()) + sum(valid is False for valid in verdicts[1:]),
+    }
+    return Judgement(worst(verdicts), evidence.anomalies, evidence.counts, details, note)
+
+
+def calls_of(ops: Operations, own: Any, n: int) -> list[Call]:
+    """The calls of a search; values are slots."""
+    columns = (ops.kind, ops.slot, ops.old_slot, ops.invoked, ops.completed)
+    rows = zip(*(column[own].tolist() for column in columns), strict=True)
+    return [
+        Call((kind, value, old), invoked, completed if completed < n else None)
+        for kind, value, old, invoked, completed in rows
+    ]
+
+
+class _Block(NamedTuple):
+    first_done: int
+    last_begun: int
+    told: str
+    indices: list[int]
+    members: list[int]
+
+
+class _Words:
+    """The anomalies in words: indices of the operations concerned, and the text."""
+
+    def __init__(self, narrator: Narrator, failed: Narrator, found: Zones) -> None:
+        self.narrator = narrator
+        self._failed = failed
+        self._found = found
+
+    def thin_air(self, number: int) -> tuple[list[int], str]:
+        observed = int(self.narrator.ops.observed[number])
+        told = self.narrator.op(number)
+        culprits = np.flatnonzero(self._failed.ops.slot == observed).tolist()
+        if not culprits:
+            return self.narrator.indices([number]), f"{told} saw {self.narrator.expected(number)}, which nobody wrote."
+        text = f"{told} saw {self.narrator.expected(number)}, which only failed operations would have written: "
+        indices = self.narrator.indices([number]) + self._failed.indices(culprits[:SHOWN_OF_EACH])
+        return indices, f"{text}{self._failed.listed(culprits)}."
+
+    def rivals(self, first: int, second: int) -> tuple[list[int], str]:
+        say = self.narrator
+        text = f"{say.op(first)} and {say.op(second)} both succeeded, but {say.expected(first)} was written once."
+        return say.indices([first, second]), f"{text} Whichever came first, the other must have failed."
+
+    def circular(self, numbers: list[int]) -> tuple[list[int], str]:
+        say = self.narrator
+        text = f"each of these replaced the value that another one wrote, in a circle: {say.listed(numbers)}."
+        return say.indices(numbers[:SHOWN_OF_EACH]), text
+
+    def disorder(self, disorder: Disorder) -> tuple[list[int], str]:
+        say, (later, earlier) = self.narrator, disorder
+        part, ops = self._found.blocks.part, say.ops
+        if part[earlier] + 1 == part[later] and part[later] % 2:
+            why = f"it saw what {say.op(earlier)} wrote, which {say.begun(earlier)} only"
+        else:
+            why = f"{say.op(earlier)} must come before it, by what was read and replaced, and {say.begun(earlier)} only"
+        text = f"{say.op(later)} {say.done(later)}, but {why}."
+        return sorted(int(ops.invoked[number]) for number in disorder), text
+
+    def conflict(self, conflict: Conflict) -> tuple[list[int], str]:
+        forward, other = self._block(conflict.forward), self._block(conflict.other)
+        if other.first_done < other.last_begun:
+            why = "and both cannot be there at once"
+        else:
+            why = "and all of it lies within that time"
+        why += f"; so it is with {conflict.others - 1} more" if conflict.others > 1 else ""
+        text = f"of {self.narrator.key(forward.members[0])}, {forward.told}; {other.told}, {why}."
+        return sorted({*forward.indices, *other.indices}), text
+
+    def _block(self, head: int) -> _Block:
+        say, ops = self.narrator, self.narrator.ops
+        members = np.flatnonzero(self._found.blocks.head == head)
+        total = len(ops.kind)
+        at_done = int(members[np.argmin(ops.completed[members])])
+        at_begun = int(members[np.argmax(ops.invoked[members])])
+        first_done = -1 if head >= total else int(ops.completed[at_done])
+        last_begun = int(ops.invoked[at_begun])
+        parts = self._found.blocks.part[members]
+        values = list(dict.fromkeys(say.value(int(each)) for each in members[np.argsort(parts, kind="stable")][:200]))
+        if head >= total:
+            values.insert(0, say.expected(int(members[np.argmin(parts)])))
+        shown = values if len(values) <= _BEFORE else [*values[:2], "...", *values[-2:]]
+        value = (
+            f"value {values[0]}"
+            if len(set(values)) == 1
+            else f"the chain of values {' to '.join(dict.fromkeys(shown))}"
+        )
+        since = "the beginning" if head >= total else f"index {first_done}, when {say.op(at_done)} had completed,"
+        until = f"index {last_begun}, when {say.op(at_begun)} was invoked"
+        if first_done < last_begun:
+            told = f"{value} was certainly there from {since} to {until}"
+        else:
+            told = f"{value} was there at some time between index {last_begun} and index {first_done} only, by "
+            told += say.listed(members.tolist())
+        indices = say.indices(sorted({at_done, at_begun, *([head] if head < total else [])}))
+        return _Block(first_done, last_begun, told, indices, members.tolist())
+
+    def stuck(self, own: Any, result: Found) -> tuple[list[int], str]:
+        say = self.narrator
+        assert result.stuck is not None
+        number = int(own[result.stuck])
+        last = [int(own[each]) for each in result.prefix[-_BEFORE:]]
+        text = f"no order of the operations on {say.key(number)} takes in {say.op(number)}: "
+        text += f"when it {say.done(number)}, the value could only be {self._values(result.states)}. "
+        text += f"The longest order that fits has {len(result.prefix)} operations" + (
+            f" and ends with {say.listed(last)}." if last else "."
+        )
+        return say.indices([*last, number]), text
+
+    def _values(self, slots: list[int]) -> str:
+        ops = self.narrator.ops
+        told = []
+        for slot in slots:
+            holders = np.flatnonzero(ops.slot == slot)
+            told.append(self.narrator.value(int(holders[0])) if len(holders) else "what it was at first")
+        return " or ".join(sorted(told))
