@@ -1,0 +1,181 @@
+"""Transactions of micro-operations as integers: ``["append", k, v]`` and ``["r", k, [...]]``, or ``["w", k, v]``.
+
+The lists that are read repeat each other: nearly every one is a beginning of the key's longest. So only what is new in
+a list becomes rows, and the rest is compared as a slice, which Python does in C. That makes the columns as long as the
+writes, not as long as all lists together.
+
+The rows of a completion are what happened; those of an invocation are its writes alone, which count where there is no
+completion. The two must name the same micro-operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from harness.names import Names
+from harness.op import INVOKE, OK, Op
+
+WRITE: Final = 0  # value: what is written or appended
+READ: Final = (
+    1  # value: what was read; of a list its length, ELEMENT rows follow: what it adds to the key's longest list
+)
+UNREAD: Final = 2  # nobody knows what it read
+ELEMENT: Final = 3  # an element of the list whose row came before
+DIVERGING: Final = 4  # a list that is no beginning of the longest: its length; the elements from the first other one on
+RECORDED: Final = 5  # a list read by an operation that is not ok: its length; all its elements
+
+_SHORTEST: Final = 1 << 62  # integers below this in size stand for themselves, and need not be looked up
+
+Rows = list[int]
+
+
+class _MicroOps:
+    """What both kinds share: the shape of operations, and that the two entries of one are of one mind."""
+
+    version = 1
+    fields: tuple[str, ...] = ()
+    row_fields: tuple[str, ...] = ("what", "key", "value")
+    name: str
+    _write: str
+
+    def __init__(self) -> None:
+        self.names = Names()
+        self._asked: dict[int | str, Any] = {}
+
+    def encode(self, op: Op) -> tuple[Sequence[int], Sequence[int]]:
+        """Return no integers for the operation, and three for each of its rows, flat.
+
+        Raises:
+            ValueError: the value is no list of such micro-operations, or not that of the invocation.
+        """
+        if not op.is_client:
+            return (), ()
+        try:
+            if op.type == INVOKE:
+                self._asked[op.process] = op.value
+                return (), self._writes(op.value)
+            asked: Any = self._asked.pop(op.process, None)
+            value: Any = asked if op.value is None and op.type != OK else op.value
+            if asked is not None and value is not asked:
+                self._compare(asked, value)
+            return (), self._rows(value, recorded=op.type != OK)
+        except (TypeError, ValueError, IndexError) as error:
+            self._refuse(op.value)
+            raise ValueError(str(error)) from None
+
+    def _writes(self, value: list[Any]) -> Rows:
+        rows: Rows = []
+        write, code = self._write, self.names.code
+        for f, key, given in value:
+            if f == write and given is not None:
+                rows += (WRITE, key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key), code(given))
+            elif f != "r":
+                raise ValueError("unknown")
+        return rows
+
+    def _compare(self, asked: list[Any], value: list[Any]) -> None:
+        same = len(asked) == len(value)
+        for one, other in zip(asked, value, strict=False):
+            same = same and one[0] == other[0] and one[1] == other[1] and (one[0] == "r" or one[2] == other[2])
+        if not same:
+            raise ValueError("the micro-operations of the completion are not those of its invocation")
+
+    def _rows(self, value: list[Any], *, recorded: bool) -> Rows:
+        raise NotImplementedError
+
+    def _refuse(self, value: Any) -> None:
+        """Say what is wrong with the shape, if anything is."""
+        if not isinstance(value, list):
+            raise ValueError(f"a transaction is a list of micro-operations, not {value!r:.80}")  # noqa: TRY004
+        for each in value:
+            if not isinstance(each, list | tuple) or len(each) != 3 or each[0] not in ("r", self._write):
+                raise ValueError(
+                    f'a micro-operation is ["r", key, value] or ["{self._write}", key, value], not {each!r:.80}'
+                )
+            if each[0] == self._write and each[2] is None:
+                raise ValueError(f"{list(each)!r:.80} writes nil, which stands for the initial state")
+
+
+class RegisterEncoder(_MicroOps):
+    """The ``RowEncoder`` of rw-register: a row for each micro-operation; ``NIL`` is the initial state."""
+
+    name = "rw-register"
+    _write = "w"
+
+    def _rows(self, value: list[Any], *, recorded: bool) -> Rows:
+        rows: Rows = []
+        code = self.names.code
+        for f, key, given in value:
+            number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key)
+            seen = given if type(given) is int and -_SHORTEST < given < _SHORTEST else code(given)
+            if f == "r":
+                rows += (UNREAD, number, 0) if recorded and given is None else (READ, number, seen)
+            elif f == "w" and given is not None:
+                rows += (WRITE, number, seen)
+            else:
+                raise ValueError("unknown")
+        return rows
+
+
+class ListAppendEncoder(_MicroOps):
+    """The ``RowEncoder`` of list-append; nil and the empty list are both the initial state."""
+
+    name = "list-append"
+    _write = "append"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._longest: dict[int, list[Any]] = {}
+
+    def _rows(self, value: list[Any], *, recorded: bool) -> Rows:
+        rows: Rows = []
+        code = self.names.code
+        for f, key, given in value:
+            number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key)
+            if f == "append" and given is not None:
+                rows += (WRITE, number, code(given))
+            elif f != "r":
+                raise ValueError("unknown")
+            elif given is None:
+                rows += (UNREAD if recorded else READ, number, 0)
+            elif type(given) is not list:
+                raise ValueError(f"a list is read, not {given!r:.80}")
+            elif recorded:
+                rows += (RECORDED, number, len(given))
+                _add_elements(rows, number, given, code)
+            else:
+                self._add_read(rows, number, given)
+        return rows
+
+    def _add_read(self, rows: Rows, key: int, given: list[Any]) -> None:
+        longest = self._longest.get(key)
+        if longest is None:
+            longest = self._longest[key] = []
+        length, known = len(given), len(longest)
+        if length <= known and given == (longest if length == known else longest[:length]):
+            rows += (READ, key, length)
+        elif length > known and given[:known] == longest:
+            rows += (READ, key, length)
+            _add_elements(rows, key, given[known:], self.names.code)
+            self._longest[key] = given
+        else:
+            rows += (DIVERGING, key, length)
+            _add_elements(rows, key, given[_common(given, longest) :], self.names.code)
+
+
+def _add_elements(rows: Rows, key: int, elements: list[Any], code: Callable[[Any], int]) -> None:
+    for element in elements:
+        rows += (ELEMENT, key, code(element))
+
+
+def _common(one: list[Any], other: list[Any]) -> int:
+    """The length of their common beginning, by halving."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,137 @@
+"""rw-register in words."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from checkers.graph.dsg import Ints
+from checkers.models import rules_out
+from checkers.txn.columns import READ
+from checkers.txn.registers import RegisterFacts
+from checkers.txn.words import SHOWN_OF_EACH, Evidence, Told, TxnNarrator, between
+from harness.verdict import Anomaly
+
+
+class RegisterNarrator(TxnNarrator):
+    """The register's part of an explanation."""
+
+    def _replaced(self, version: int, by: int) -> str:
+        facts = self.facts
+        second = self.name(int(facts.versions.writer[by]))
+        row = int(facts.written.row[facts.version_write[by]])
+        how = "read that and replaced it by" if facts.versions.parent[by] == version else "replaced it, later, by"
+        first = self.name(int(facts.versions.writer[version]))
+        return f"{first} {self.written(version)}, and {second} {how} {self.value(row)}."
+
+    def _missed(self, read: int, version: int) -> str:
+        facts = self.facts
+        row = int(facts.written.row[facts.version_write[version]])
+        writer = self.name(int(facts.versions.writer[version]))
+        return f"{self._seen(read)}, which {writer} overwrote with {self.value(row)}."
+
+
+def tell(found: RegisterFacts, narrator: RegisterNarrator) -> Evidence:
+    """All anomalies that are no cycles."""
+    telling = _Telling(found, narrator)
+    odd = found.facts.odd
+    evidence = Evidence(found.facts)
+    evidence.add("cyclic-versions", found.circles, telling.circle)
+    for lost in found.lost[:SHOWN_OF_EACH]:
+        evidence.anomalies.append(telling.lost_update(lost, evidence))
+    evidence.add("G1a", odd["G1a"], telling.aborted)
+    evidence.add("garbage-read", odd["garbage-read"], telling.garbage)
+    evidence.add("G1b", odd["G1b"], telling.intermediate)
+    evidence.add("future-read", odd["future-read"], telling.future)
+    evidence.add("internal", odd["internal"], telling.internal)
+    if found.lost:
+        evidence.counts["lost-update"] = len(found.lost)
+    return evidence
+
+
+def tell_backwards(
+    evidence: Evidence, pairs: tuple[Ints, Ints], found: RegisterFacts, narrator: RegisterNarrator
+) -> None:
+    """Add the versions that should precede the initial one, because somebody read that later."""
+    facts = found.facts
+
+    def sentence(pair: tuple[int, int]) -> Told:
+        row = int(facts.written.row[facts.version_write[pair[0]]])
+        writer = int(facts.versions.writer[pair[0]])
+        wrote = f"{narrator.value(row)} to {narrator.key(row)}"
+        text = f"{narrator.describe(writer)} had written {wrote} when it was read as nil."
+        return [writer], text
+
+    evidence.add("cyclic-versions", list(zip(*(part.tolist() for part in pairs), strict=True)), sentence)
+
+
+class _Telling:
+    """Sentences on rows and versions."""
+
+    def __init__(self, found: RegisterFacts, narrator: RegisterNarrator) -> None:
+        self._facts = found.facts
+        self._words = narrator
+
+    def _txn(self, row: int) -> int:
+        return int(self._facts.ops.txn[row])
+
+    def _read(self, row: int) -> str:
+        return f"{self._words.describe(self._txn(row))} read {self._words.key(row)} as {self._words.value(row)}"
+
+    def _writer(self, row: int) -> int:
+        return int(self._facts.written.txn[self._facts.written.seen[row]])
+
+    def circle(self, versions: list[int]) -> Told:
+        """Versions that replaced each other in a circle."""
+        writer = self._facts.versions.writer
+        txns = [int(writer[version]) for version in versions]
+        steps = " ".join(
+            f"{self._words.name(int(writer[a]))} {self._words.written(a)}, and {self._words.name(int(writer[b]))} read "
+            f"that and {self._words.written(b)}."
+            for a, b in pairwise([*versions, versions[0]])
+        )
+        return txns, f"versions of one key replaced each other in a circle. {steps}"
+
+    def lost_update(self, versions: list[int], evidence: Evidence) -> Anomaly:
+        """Several transactions that read the same version, and replaced it."""
+        facts = self._facts
+        txns = [int(facts.versions.writer[version]) for version in versions]
+        cycle = [between(a, b, "rw", self._words) for a, b in (txns[:2], txns[1::-1])]
+        who = "; ".join(self._words.describe(txn) for txn in txns[:4])
+        more = f"; and {len(txns) - 4} more" if len(txns) > 4 else ""
+        row = next(
+            int(row)
+            for row, txn, version in zip(facts.read_row, facts.read_txn, facts.read_version, strict=True)
+            if txn == txns[0] and version == facts.versions.parent[versions[0]]
+        )
+        text = (
+            f"lost-update: {len(txns)} transactions read {self._words.key(row)} as {self._words.value(row)}, and each "
+            f"replaced it: {who}{more}. {' '.join(edge.why for edge in cycle)} "
+            f"Whichever came first, its update is lost."
+        )
+        return Anomaly("lost-update", evidence.ops(txns), text, cycle, rules_out("lost-update"))
+
+    def aborted(self, row: int) -> Told:
+        """A value of a transaction that failed."""
+        writer = self._writer(row)
+        text = f"{self._read(row)}, which was written by {self._words.describe(writer)}, which failed."
+        return [self._txn(row), writer], text
+
+    def garbage(self, row: int) -> Told:
+        """A value that nobody wrote."""
+        return [self._txn(row)], f"{self._read(row)}, but nobody wrote {self._words.value(row)} to it."
+
+    def intermediate(self, row: int) -> Told:
+        """A value that its writer overwrote in the same transaction."""
+        writer = self._writer(row)
+        text = f"{self._read(row)}, which is not the last that {self._words.describe(writer)} wrote to it."
+        return [self._txn(row), writer], text
+
+    def future(self, row: int) -> Told:
+        """A value that its reader wrote later."""
+        return [self._txn(row)], f"{self._read(row)}, which it wrote only later."
+
+    def internal(self, pair: list[int]) -> Told:
+        """A value that contradicts what its reader had read or written before."""
+        row, before = pair
+        did = "read it as" if self._facts.ops.what[before] == READ else "written"
+        return [self._txn(row)], f"{self._read(row)}, after it had {did} {self._words.value(before)}."
