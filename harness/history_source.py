@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import math
 import os
 import stat
 import tempfile
@@ -127,12 +128,15 @@ def _lay_out(stream: io.BufferedReader, name: str) -> Source:
     reader = gzip.GzipFile(fileobj=stream) if compressed else stream
     with tempfile.TemporaryFile() as file:
         run = 0  # bytes since the last end of a line
+        limit = None
         try:
             while block := reader.read1(_BLOCK):
+                if limit is None:  # a list of all operations may be one line
+                    limit = math.inf if block.lstrip()[:1] in (b"[", b"(") else LINE_LIMIT
                 file.write(block)
                 end = block.rfind(b"\n")
                 run = run + len(block) if end < 0 else len(block) - end - 1
-                if run > LINE_LIMIT:
+                if run > limit:
                     raise too_long(name)
         except EOFError:
             warnings.append(f"{name} ends in the middle of its compression; what comes before was read")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from harness.columns import NEMESIS_CODE, TYPE_CODES
 from harness.exit_codes import UsageError
 from harness.history_source import Source
-from harness.op import NEMESIS, Op
+from harness.op import INFO, NEMESIS, Op
 
 Ints = npt.NDArray[Any]
 
@@ -98,6 +98,17 @@ def block_of(ops: Sequence[Op], start: int, lengths: Ints) -> Block:
         ints([_TYPE_OF(op.type) for op in ops]),
         start,
         lengths,
+    )
+
+
+def is_in_order(block: Block, first: int) -> bool:
+    """Whether nothing in it needs a closer look: it counts from ``first`` on, and times and processes can be."""
+    nemesis = np.flatnonzero(block.process == NEMESIS_CODE).tolist()
+    return (
+        [op.index for op in block.ops] == list(range(first, first + len(block.ops)))
+        and not (block.time < 0).any()
+        and not (block.process < NEMESIS_CODE).any()
+        and all(block.ops[at].process == NEMESIS and block.ops[at].type == INFO for at in nemesis)
     )
 
 

@@ -12,8 +12,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from harness.columns import NEMESIS_CODE
-from harness.formats.form import Block, Malformed, block_of, ints
+from harness.formats.form import Block, Malformed, block_of, ints, is_in_order
 from harness.history_source import Source
 from harness.op import INFO, NEMESIS, Op
 
@@ -67,19 +66,13 @@ def _at_once(text: bytes, start: int, first: int, time: int) -> Block | None:
         return None
     try:
         ops = _DECODER.decode_lines(text)
-        if len(ops) != len(ends) or [op.index for op in ops] != list(range(first, first + len(ops))):
+        if len(ops) != len(ends):
             return None
         block = block_of(ops, start, np.diff(ends, prepend=-1))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError, TypeError):
         return None
-    nemesis = np.flatnonzero(block.process == NEMESIS_CODE).tolist()
-    sound = (
-        block.time[0] >= time
-        and not (np.diff(block.time) < 0).any()
-        and not (block.process < NEMESIS_CODE).any()
-        and all(ops[at].process == NEMESIS and ops[at].type == INFO for at in nemesis)
-    )
-    return block if sound else None
+    in_time = block.time[0] >= time and not (np.diff(block.time) < 0).any()
+    return block if in_time and is_in_order(block, first) else None
 
 
 class _LineByLine:
