@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from checkers.evidence import SHOWN_OF_EACH, Evidence
 from checkers.models import LINEARIZABLE, OF_REGISTERS, answer, closed
 from checkers.register.columns import KV_F, READ
-from checkers.register.linearizability import SHOWN_OF_EACH, Evidence
 from checkers.register.machines import STORE
 from checkers.register.operations import operations_of
 from checkers.register.search import Call, Found, linearize

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from checkers.models import rules_out
+from checkers.evidence import SHOWN_OF_EACH, Evidence
 from checkers.register.machines import register
 from checkers.register.operations import Operations, sources
 from checkers.register.search import Call, Found, linearize
@@ -20,7 +20,6 @@ from checkers.register.words import Narrator
 from checkers.register.zones import Conflict, Disorder, Zones, zones
 from harness.verdict import Anomaly, Validity, worst
 
-SHOWN_OF_EACH: Final = 10
 _BEFORE: Final = 5  # operations that are told of what a search could put in order
 
 
@@ -40,21 +39,6 @@ class Judgement(NamedTuple):
     counts: Counter[str]
     details: dict[str, Any]
     note: str = ""
-
-
-class Evidence:
-    """Collects anomalies: all are counted, some are put in words."""
-
-    def __init__(self) -> None:
-        self.anomalies: list[Anomaly] = []
-        self.counts: Counter[str] = Counter()
-
-    def add(self, name: str, tell: Any, *what: Any) -> None:
-        """Count one; ``tell(*what)`` gives its operations' indices and the words if it is to be shown."""
-        self.counts[name] += 1
-        if self.counts[name] <= SHOWN_OF_EACH:
-            indices, text = tell(*what)
-            self.anomalies.append(Anomaly(name, indices, f"{name}: {text}", rules_out=rules_out(name)))
 
 
 def linearizability(history: Any, ops: Operations, failed: Operations, deadline: float) -> Judgement:

@@ -1,0 +1,74 @@
+"""Timestamps of an oracle: no two alike, and greater than all that had been given before one was asked for.
+
+``generate`` asks for ids, which need be unique only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from checkers.collections.calls import Calls, calls_of, shown, told
+from checkers.collections.columns import ORDERED, UNIQUE
+from checkers.evidence import Evidence
+from harness.columns import OK_CODE
+from harness.protocols import CheckContext
+from harness.verdict import Verdict
+
+
+class Timestamps:
+    """The checker of timestamps; O(n log n)."""
+
+    name = "timestamps"
+
+    def check(self, history: Any, context: CheckContext) -> Verdict:
+        """Judge a ``harness.history.History`` with the columns of ``TimestampEncoder``."""
+        del context
+        calls = calls_of(history, *ORDERED, *UNIQUE)
+        given = calls.where(calls.outcome == OK_CODE)
+        physical, logical = (history.fields[name][given.completed] for name in ("physical", "logical"))
+        details = {"timestamps": len(physical)}
+        if not len(physical):
+            return Verdict(self.name, "unknown", details=details, note="no timestamp was given")
+        order = np.lexsort((logical, physical))
+        new = np.ones(len(order), bool)
+        new[1:] = (physical[order][1:] != physical[order][:-1]) | (logical[order][1:] != logical[order][:-1])
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.cumsum(new)
+        evidence = Evidence()
+        for at in np.flatnonzero(~new).tolist():
+            evidence.add("duplicated", _twice, history, given, int(order[at - 1]), int(order[at]))
+        ordered = np.isin(history.f[given.invoked], [at for at, name in enumerate(history.f_names) if name in ORDERED])
+        _report_disorder(history, given.where(ordered), rank[ordered], evidence)
+        return Verdict(self.name, not evidence.counts, evidence.anomalies, dict(evidence.counts), details=details)
+
+
+def _report_disorder(history: Any, given: Calls, rank: Any, evidence: Evidence) -> None:
+    if not len(rank):
+        return
+    order = np.argsort(given.completed)
+    greatest = np.maximum.accumulate(rank[order])
+    holder = order[np.maximum.accumulate(np.where(rank[order] == greatest, np.arange(len(order)), 0))]
+    at = np.searchsorted(given.completed[order], given.invoked) - 1
+    wrong = np.flatnonzero((at >= 0) & (greatest[at] > rank))
+    for late, early in zip(wrong.tolist(), holder[at[wrong]].tolist(), strict=True):
+        evidence.add("out-of-order", _smaller, history, given, early, late)
+
+
+def _value(history: Any, given: Calls, at: int) -> str:
+    return shown(history.op(int(given.completed[at])).value)
+
+
+def _twice(history: Any, given: Calls, one: int, other: int) -> tuple[list[int], str]:
+    indices = sorted((int(given.invoked[one]), int(given.invoked[other])))
+    who = " and ".join(told(history, index) for index in indices)
+    return indices, f"{who} were both given {_value(history, given, one)}."
+
+
+def _smaller(history: Any, given: Calls, early: int, late: int) -> tuple[list[int], str]:
+    first, second = int(given.invoked[early]), int(given.invoked[late])
+    before = f"had been given {_value(history, given, early)} at index {int(given.completed[early])}"
+    after = f"began, which was given {_value(history, given, late)}"
+    text = f"{told(history, first)} {before}, before {told(history, second)} {after}."
+    return [first, second], text
