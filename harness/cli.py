@@ -103,6 +103,14 @@ def check(**options: Any) -> ExitCode:
 
 
 @cli.command()
+@click.argument("source", metavar="HISTORY")
+@click.argument("target", metavar="FILE")
+def convert(**options: Any) -> ExitCode:
+    """Write a history in another format, that of FILE's suffix: .jsonl or .edn, also .gz; - is standard output."""
+    return commands.convert(**options)
+
+
+@cli.command()
 @click.argument("target", metavar="RUN")
 def report(**options: Any) -> ExitCode:
     """Write the HTML report of a run again, and print its path."""

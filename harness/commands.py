@@ -12,13 +12,15 @@ from cluster.sim.bugs import BUGS
 from harness import doctor as examination
 from harness.config import WORKLOAD_TABLE, load_config
 from harness.exit_codes import EnvironmentFailure, ExitCode, UsageError, worst_code
+from harness.formats.convert import convert as convert_history
 from harness.history import History
+from harness.history_source import Source
 from harness.judge import judge_file, judge_run, read_spec
 from harness.registry import WORKLOADS, spec_of, workload_class, workload_options
 from harness.results import Results
 from harness.run import Finished, Plan, plan_run
 from harness.run import run as run_plan
-from harness.run_folder import HISTORY, SPEC, RunFolder
+from harness.run_folder import HISTORY, SPEC, RunFolder, history_file
 from harness.settings import merge, parse_workload_options
 from harness.spec import RunSpec
 from harness.terminal import say, show
@@ -92,6 +94,15 @@ def check(target: str, workload: str | None, workload_opts: Sequence[str], form:
     results, history = judge_file(path, name, options)
     _print_results(results, history, form)
     return ExitCode(results.exit_code)
+
+
+def convert(source: str, target: str) -> ExitCode:
+    """``convert``: write a history in another format."""
+    history = Source.open(history_file(Path(source)))
+    convert_history(history, target)
+    for warning in history.warnings:
+        say(warning)
+    return ExitCode.VALID
 
 
 def _in_run_folder(path: Path) -> bool:

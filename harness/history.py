@@ -20,7 +20,7 @@ from harness.history_source import Source
 from harness.op import Op
 from harness.pairing import Unpaired, pair_up, pair_up_foreign
 from harness.protocols import RowEncoder
-from harness.run_folder import COLUMNS, HISTORY
+from harness.run_folder import COLUMNS, HISTORY, history_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ class History:
         if isinstance(path, Source):
             source = path
         else:
-            file = path / HISTORY if path.is_dir() and (path / HISTORY).exists() else path
+            file = history_file(path)
             source = Source.open(file)
             columns = file.with_name(COLUMNS) if file.name == HISTORY else None
         form = format_of(source)

@@ -130,6 +130,11 @@ class RunFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def history_file(path: Path) -> Path:
+    """The history in a run's folder; anything else is taken for the file itself."""
+    return path / HISTORY if path.is_dir() and (path / HISTORY).exists() else path
+
+
 def _make_new(parent: Path, name: str) -> Path:
     number = 1
     while True:

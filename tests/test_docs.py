@@ -192,7 +192,7 @@ def test_the_options_of_the_other_commands_are_named():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert f"`{parameter.opts[0]}`" in row[2]
-    assert len(cli.commands) == 7
+    assert len(cli.commands) == 8
 
 
 def test_every_key_of_the_file_is_an_option():

@@ -58,6 +58,8 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("a number is beyond 64 bits")
         return repr(value)
     if isinstance(value, str):
         return _string(value)
