@@ -49,7 +49,8 @@ def _encoded(ops: Sequence[Op], encoder: RowEncoder) -> tuple[list[Ints], Ints, 
             fields, counts, rows = encoder.encode_many(ops)
             return [ints(column) for column in fields], ints(counts), [ints(column) for column in rows]
         except _REFUSALS:
-            pass  # one by one it comes out which operation it was
+            _one_by_one(ops, encoder)
+            raise  # none of them alone is wrong: the encoder contradicts itself
     return _one_by_one(ops, encoder)
 
 

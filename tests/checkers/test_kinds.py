@@ -1,0 +1,105 @@
+"""The kind of a history is told from its operations: of all the corpus rightly, and never guessed."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from checkers.bank.columns import BANK_ENCODER
+from checkers.kinds import KINDS, SAMPLE, tell
+from checkers.run_checks import run_checks
+from harness.exit_codes import UsageError
+from harness.history import History
+from harness.op import INFO, NEMESIS, Op
+from harness.protocols import CheckContext
+from tests.checkers.bank_sim import Chaos
+
+CORPUS = Path(__file__).resolve().parent.parent / "corpus"
+FOLDERS = {"etcd-register/*.log": "register", "kv/*.txt": "kv", "elle/*.edn": "list-append",
+           "elle-verdicts/edn/*.edn": "list-append"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "kind"), FOLDERS.items())
+def test_files_of_the_corpus(pattern, kind):
+    files = sorted(CORPUS.glob(pattern))
+    assert files
+    assert {tell(History.load(path).ops()).name for path in files} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("list-append", "list-append"), ("rw-register", "rw-register"), ("bank", "rw-register")]
+)
+def test_histories_of_the_corpus(name, kind):
+    with gzip.open(CORPUS / "elle-verdicts" / f"{name}.jsonl.gz") as file:
+        for line in file:
+            ops = msgspec.convert(msgspec.json.decode(line)["history"], list[Op])
+            if {micro[0] for op in ops for micro in op.value} == {"r"} and name == "list-append":
+                assert {str(micro[2]) for op in ops for micro in op.value} == {"None"}  # nothing happens at all
+                with pytest.raises(UsageError, match="list-append, rw-register"):
+                    tell(ops)
+            else:
+                assert tell(ops).name == kind
+
+
+def op(f, value, kind="ok", process=0):
+    return Op(0, 0, process, kind, f, value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ops"),
+    [
+        ("register", [op("read", None), op("write", 3)]),
+        ("register", [op("read", [1, None]), op("cas", [1, [2, 3]])]),
+        ("kv", [op("get", ["a", ""]), op("put", ["a", "b"])]),
+        ("set", [op("add", 3), op("read", [3])]),
+        ("counter", [op("add", 3), op("read", 3)]),
+        ("queue", [op("enqueue", 3), op("dequeue", 3)]),
+        ("list-append", [op("txn", [["r", 1, None]]), op("txn", [["append", 1, 2]])]),
+        ("rw-register", [op("txn", [["r", 1, None]]), op("txn", [["w", 1, 2]])]),
+    ],
+)
+def test_small_ones(kind, ops):
+    nemesis = Op(0, 0, NEMESIS, INFO, "kill", {"id": 1})
+    assert tell([nemesis, *ops]).name == kind
+    assert tell(ops[::-1]).name == kind
+
+
+def test_what_cannot_be_told_is_asked_for():
+    for ops in ([], [Op(0, 0, NEMESIS, INFO, "kill", {"id": 1})], [op("dance", 1)], [op("write", 1), op("enqueue", 2)]):
+        with pytest.raises(UsageError, match="of no kind that can be told; --kind says it, one of list-append, rw-"):
+            tell(ops, "it")
+    with pytest.raises(
+        UsageError, match=r"it could be of more than one kind \(list-append, rw-register\): say with --kind"
+    ):
+        tell([op("txn", [["r", 1, None]])], "it")
+
+
+def test_only_the_beginning_is_looked_at():
+    ops = iter([op("write", 1)] * SAMPLE + [op("dance", 1)])
+    assert tell(ops).name == "register"
+    assert next(ops).f == "dance"
+
+
+def test_the_bank_is_told_and_judged():
+    chaos = Chaos(random.Random(5), 40, wild=0)
+    chaos.draw()
+    history = History.from_ops(chaos.log.ops, BANK_ENCODER)
+    kind = tell(history.ops())
+    assert kind is KINDS["bank"]
+    assert kind.encoder().name == BANK_ENCODER.name
+    verdicts = run_checks(kind.checkers(), history, CheckContext())
+    assert [verdict.checker for verdict in verdicts if verdict.valid is not True] == []
+    assert set(verdicts[0].models) <= set(kind.models)
+
+
+def test_every_kind_is_whole():
+    for name, kind in KINDS.items():
+        assert kind.name == name
+        assert set(kind.default) <= set(kind.models)
+        assert kind.checkers()
+        assert kind.encoder() is not None
+        assert kind.summary
