@@ -46,7 +46,7 @@ class Registers:
         keys, values = zip(*[op.value for op in ops], strict=True)
         first = [value[0] if type(value) is list else -1 if value is None else value for value in values]
         second = [value[1] if type(value) is list else -1 for value in values]
-        return [keys, first, second], bytes(len(ops)), []
+        return [keys, first, second], [0] * len(ops), []
 
 
 class Lists:

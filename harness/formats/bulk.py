@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -46,12 +46,27 @@ def _encoded(ops: Sequence[Op], encoder: RowEncoder) -> tuple[list[Ints], Ints, 
     """A column for each field, how many rows each operation has, and a column for each field of rows."""
     if isinstance(encoder, EncodesMany):
         try:
-            fields, counts, rows = encoder.encode_many(ops)
-            return [ints(column) for column in fields], ints(counts), [ints(column) for column in rows]
+            return _whole(encoder, len(ops), *encoder.encode_many(ops))
         except _REFUSALS:
             _one_by_one(ops, encoder)
             raise  # none of them alone is wrong: the encoder contradicts itself
     return _one_by_one(ops, encoder)
+
+
+def _whole(
+    encoder: RowEncoder, ops: int, fields: Sequence[Any], counts: Any, rows: Sequence[Any]
+) -> tuple[list[Ints], Ints, list[Ints]]:
+    """The same as arrays, if they fit each other."""
+    of_ops = [ints(column) for column in (counts, *fields)]
+    of_rows = [ints(column) for column in rows]
+    total = int(of_ops[0].sum())
+    if (
+        (len(fields), len(rows)) != (len(encoder.fields), len(encoder.row_fields))
+        or any(len(column) != ops for column in of_ops)
+        or any(len(column) != total for column in of_rows)
+    ):
+        raise ValueError(f"the encoder {encoder.name} gave the wrong number of integers")
+    return of_ops[1:], of_ops[0], of_rows
 
 
 def _one_by_one(ops: Sequence[Op], encoder: RowEncoder) -> tuple[list[Ints], Ints, list[Ints]]:

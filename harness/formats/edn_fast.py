@@ -1,10 +1,10 @@
 """EDN at the speed of JSON: whole blocks of simple operations are turned into JSON lines by replacing bytes.
 
-Keys become ``"key":``, other keywords ``"keyword"``, nil null, spaces commas. Which keywords there are is learned from
-operations that were read token by token. It does not matter whether a replacement meets what it was meant for: every
-colon in the outcome stands for a key and its blank, every comma for a blank, every other token for itself. So where the
-outcome is JSON at all, its objects are the maps, its arrays the vectors, in the same order. Where it is not, or where a
-token could be JSON for something else, the block is read token by token.
+Keys become ``"key":``, other keywords ``"keyword"``, nil null, spaces commas. Which keywords there are, and what stands
+around them, is learned from operations that were read token by token. It does not matter whether a replacement meets
+what it was meant for: every colon in the outcome stands for the blank behind a keyword, every comma for another blank,
+every bracket and every number for itself. So where the outcome is JSON at all, its objects are the maps, its arrays the
+vectors, with the same in them in the same order. Where it is not, the operations are read token by token.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from harness.formats.edn_ops import Raw, Whole
 _RECORD: Final = b"#jepsen.history.Op{"
 _PLAIN: Final = (string.ascii_letters + string.digits + " ,\t\n:{}[]-+.*!_?/<>=%&$|").encode()
 _BLANKS: Final = bytes.maketrans(b",\t", b"  ")
-_DIGITS: Final = bytes.maketrans(string.digits.encode(), b"0" * 10)
-_BEYOND: Final = b"0" * 19  # so many digits may be more than 64 bits
-_FIELDS: Final = frozenset(("type", "f", "process", "error"))  # whose values are keywords
-_KEYWORD: Final = re.compile(rb":([^\s,:{}\[\]]+)(?=([ ,\]}]))")
+_COMMAS: Final = bytes.maketrans(b" ", b",")
+# Keywords in a row, a key first: in an operation's map most of what stands between two values.
+_ROW: Final = re.compile(rb"([{ ,]+)((?::[^\s,:{}\[\]]+(?:[ ,]+|(?=[}\]])))+)")
+_KEYWORD: Final = re.compile(rb":([^\s,:{}\[\]]+)([ ,]+|[}\]]|)")
 _ENOUGH: Final = 64  # patterns; whoever uses more keywords than this is read slowly
 
 
@@ -37,54 +37,77 @@ class FastLines:
     """Decodes operations, one on each line, as far as it has learned the keywords."""
 
     def __init__(self) -> None:
-        self._pairs: dict[bytes, bytes] = {}  # a key and its keyword
-        self._keys: dict[bytes, bytes] = {}
-        self._words: dict[bytes, bytes] = {}
         self._decoders = [msgspec.json.Decoder(Whole), msgspec.json.Decoder(Raw)]
+        self._as_is = _Patterns()
+        self._tidied = _Patterns()
+        self._tidy_first = False
 
     def learn(self, text: bytes, value: dict[str, Any]) -> None:
         """Learn the keywords of an operation, which is ``value``."""
-        if not is_plain(text) or len(self._pairs) + len(self._keys) + len(self._words) > _ENOUGH:
-            return
-        keys = _all_keys(value)
-        words = [(match[1], match[2].replace(b",", b" ")) for match in _KEYWORD.finditer(text)]
-        fields = {name: str(value[name]).encode() for name in _FIELDS & value.keys()}
-        for name, word in fields.items():
-            key = name.encode()
-            for end in {end for found, end in words if found == word}:
-                self._pairs[b":%b :%b%b" % (key, word, end)] = b'"%b":"%b"%b' % (key, word, end)
-        for word, end in words:
-            if word.decode() in keys:
-                self._keys[b":%b " % word] = b'"%b":' % word
-            elif word not in fields.values():
-                self._words[b":%b%b" % (word, end)] = b'"%b"%b' % (word, end)
-        for pattern in self._keys.keys() & self._words.keys():
-            del self._words[pattern]
+        if is_plain(text):
+            text = text.replace(_RECORD, b"{")
+            keys = _all_keys(value)
+            self._as_is.learn(text, keys)
+            self._tidied.learn(_tidy(text), keys)
 
     def decode(self, text: bytes, lines: int) -> Sequence[Raw | Whole] | None:
         """The operations of plain lines, None if they must be read token by token."""
-        text = text.replace(_RECORD, b"{")
-        if b"null" in text or _BEYOND in text.translate(_DIGITS):
-            return None
-        text = text.replace(b", ", b" ")
-        if b"," in text or b"  " in text or b"\t" in text or b" \n" in text or b"\n " in text or b" ]" in text:
-            text = _tidy(text)
-        for patterns in (self._pairs, self._keys, self._words):
-            for pattern, replacement in patterns.items():
-                text = text.replace(pattern, replacement)
-        text = text.replace(b" nil", b" null").replace(b":nil", b":null").replace(b"[nil", b"[null").replace(b" ", b",")
+        if b"#" in text:
+            text = text.replace(_RECORD, b"{")
+        for tidied in (self._tidy_first, not self._tidy_first):
+            raws = self._decode(self._tidied.to_json(_tidy(text)) if tidied else self._as_is.to_json(text), lines)
+            if raws is not None:
+                self._tidy_first = tidied
+                return raws
+        return None
+
+    def _decode(self, json: bytes, lines: int) -> Sequence[Raw | Whole] | None:
         # No object holds such a line break: see ``json_lines``.
-        if not (text.startswith(b"{") and text.endswith(b"}\n") and text.count(b"}\n{") == lines - 1):
+        if not (json.startswith(b"{") and json.endswith(b"}\n") and json.count(b"}\n{") == lines - 1):
             return None
         for decoder in self._decoders:
             try:
-                raws = decoder.decode_lines(text)
+                raws = decoder.decode_lines(json)
             except msgspec.ValidationError:
                 continue  # something is missing
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 return None
             return raws if len(raws) == lines else None
         return None
+
+
+class _Patterns:
+    """What is replaced by what. The longer a pattern, the faster it is found, so they are as long as can be."""
+
+    def __init__(self) -> None:
+        self._rows: dict[bytes, bytes] = {}
+        self._words: dict[bytes, bytes] = {}
+        self._in_order: list[tuple[bytes, bytes]] = []
+
+    def learn(self, text: bytes, keys: set[str]) -> None:
+        """Learn the keywords of an operation whose maps have these keys."""
+        # Where a keyword has nil in it, nothing may be replaced but what is nil.
+        if len(self._in_order) > _ENOUGH or any(b"nil" in word for word, _ in _KEYWORD.findall(text)):
+            return
+        for before, row in _ROW.findall(text):
+            found = _KEYWORD.findall(row)
+            if found[0][0].decode() in keys and before.count(b"{") <= 1:
+                opening = b"" if before.startswith(b"{") else b","
+                parts = [(b'"%b":' if at % 2 == 0 else b'"%b",' if gap else b'"%b"') % word
+                         for at, (word, gap) in enumerate(found)]  # fmt: skip
+                self._rows[before + row] = opening + b"{" * before.count(b"{") + b"".join(parts)
+        rest = _ROW.sub(lambda match: b" " if match[0] in self._rows else match[0], text)
+        for word, end in _KEYWORD.findall(rest):
+            if end:
+                self._words[b":%b%b" % (word, end)] = b'"%b"%b' % (word, end if end in b"}]" else b",")
+        # A shorter one may be part of a longer one.
+        self._in_order = sorted(self._rows.items(), key=lambda row: -len(row[0])) + list(self._words.items())
+
+    def to_json(self, text: bytes) -> bytes:
+        """The text with everything replaced."""
+        for pattern, replacement in self._in_order:
+            text = text.replace(pattern, replacement)
+        return text.translate(_COMMAS).replace(b"nil", b"null")
 
 
 def _all_keys(value: Any) -> set[str]:

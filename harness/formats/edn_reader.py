@@ -3,7 +3,7 @@
 After https://github.com/edn-format/edn, with what Clojure prints beside it (``##Inf``, ``#"regex"``, hexadecimal
 numbers, maps with a common namespace). Keywords, symbols and characters become strings, keywords without their colon;
 lists, vectors and sets become lists (sets sorted); the keys of maps become strings, as JSON has it (``{0 10}`` is
-``{"0": 10}``); a tagged value is the value, ratios and decimals are floats, what is no number is None.
+``{"0": 10}``); a tagged value is the value, ratios and decimals are floats, what is no number is None, as is null.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ _CHARACTERS: Final = {
 _NUMBER: Final = re.compile(
     rb"([-+]?(?:0|[1-9]\d*))N?|([-+]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][-+]?\d+)?)M?|([-+]?\d+)/(\d+)|([-+]?)0[xX]([0-9a-fA-F]+)N?"
 )
+_MOST_DIGITS: Final = 4000  # no number is as long as this; of 64 bits or not is for those who take it into columns
 _DISCARD: Final = b"#_"
-_CONSTANTS: Final[dict[bytes, Any]] = {b"nil": None, b"true": True, b"false": False}
+_CONSTANTS: Final[dict[bytes, Any]] = {b"nil": None, b"null": None, b"true": True, b"false": False}
 
 
 class EdnError(ValueError):
@@ -194,13 +195,12 @@ def _other(token: bytes) -> Any:
             raise ValueError(f"{token[:40].decode()!a} is no number")
         return token.decode()
     integer, fraction, above, below, sign, digits = match.groups()
-    if max(map(len, (integer or b"", above or b"", below or b"", digits or b""))) > 100:
+    if max(map(len, (integer or b"", above or b"", below or b"", digits or b""))) > _MOST_DIGITS:
         raise ValueError("a number is beyond 64 bits")
-    if fraction is None and above is None:
-        number = int(integer) if integer is not None else int(sign + digits, 16)
-        if not -(2**63) <= number < 2**63:
-            raise ValueError("a number is beyond 64 bits")
-        return number
+    if integer is not None:
+        return int(integer)
+    if digits is not None:
+        return int(sign + digits, 16)
     value = float(fraction) if fraction is not None else int(above) / int(below)
     if not math.isfinite(value):
         raise ValueError("a number is beyond 64 bits")

@@ -123,6 +123,8 @@ def ints(values: Any) -> Ints:
         if values.dtype.kind not in "iub":
             raise TypeError("a column is not one of integers")
         return values.astype(np.int64, copy=False)
+    if isinstance(values, (bytes, bytearray)):
+        raise TypeError("a column is not one of integers")
     # Numpy itself would make integers of fractions and of strings.
     return np.frombuffer(values if isinstance(values, array) else array("q", values), np.int64)
 

@@ -58,6 +58,26 @@ def test_what_one_operation_has_wrong_is_told_with_its_line(value):
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ([], [0], []),
+        ([[1]], [0], [[]]),
+        ([[1]], b"\0" * 8, [[], []]),
+        ([[1]], [1], [[1], []]),
+        ([[1, 2]], [0], [[], []]),
+        ([[1.5]], [0], [[], []]),
+    ],
+)
+def test_an_encoder_that_contradicts_itself_is_no_fault_of_the_file(wrong):
+    class Wrong(Bulk):
+        def encode_many(self, ops):
+            return wrong
+
+    with pytest.raises((ValueError, TypeError), match=r"wrong number|not one of integers|float"):
+        History.from_ops([Op(0, 0, 0, INVOKE, "read", [1])], Wrong())
+
+
 def test_long_histories_are_the_same_over_many_blocks(monkeypatch):
     monkeypatch.setattr("harness.history_source._BLOCK", 1000)
     ops = random_ops(7, 400)

@@ -214,7 +214,8 @@ def test_a_torn_line_of_a_log_is_a_warning():
         (INVOKE + "5\n", ["line 2", "not an operation", "map"]),
         (INVOKE + OK.replace("5", "[1 2}"), ["line 2", "not EDN", "]"]),
         (INVOKE + OK.replace("5", "@x"), ["line 2", "not EDN", "@"]),
-        (INVOKE + OK.replace("5", "9223372036854775808"), ["line 2", "beyond 64 bits"]),
+        (INVOKE + OK.replace(":f", ":time 9223372036854775808 :f"), ["line 2", "time"]),
+        (INVOKE + OK.replace(":process 0", ":process 9223372036854775808"), ["line 2", "process"]),
         (INVOKE + OK.replace(":process 0", ":process -1"), ["line 2", "process"]),
         (INVOKE + OK.replace(":process 0", ":process 1.5"), ["line 2", "process"]),
         (INVOKE + OK.replace(":process 0", ":process [1]"), ["line 2", "process"]),
@@ -251,6 +252,14 @@ def test_what_is_no_history_is_refused_with_its_line(text, words):
             load(text)
         return
     refuses(text, *words)
+
+
+def test_numbers_beyond_64_bits_are_refused_by_whoever_takes_them():
+    text = "{:type :invoke, :process 0, :f :write, :value [1]}\n{:type :ok, :process 0, :f :write, :value [1 %d]}\n"
+    assert load(text % (2**63 - 1), RegisterEncoder()).rows["number"].tolist() == [2**63 - 1]
+    for number in (2**63, -(2**63) - 1, 10**50):
+        with pytest.raises(UsageError, match="line 2: a number is beyond 64 bits"):
+            load(text % number, RegisterEncoder())
 
 
 @pytest.mark.parametrize("seed", range(3))
