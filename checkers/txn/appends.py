@@ -177,7 +177,8 @@ def _external_reads(
 
 def _lost(ops: MicroOps, lists: Lists, groups: Groups) -> list[Longs]:
     writes = np.flatnonzero(ops.what[groups.row] == WRITE)
-    first = np.unique(groups.begin[writes])
+    begin = groups.begin[writes]
+    first = begin[last_of_each(begin)]
     read: NDArray[np.int64] = groups.row[first]
     read = read[lists.what[read] == READ]
     place = lists.timelines.start[ops.key[read]] + ops.key[read] + ops.value[read]
