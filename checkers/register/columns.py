@@ -19,6 +19,8 @@ REGISTER_F: Final = {"read": READ, "write": WRITE, "cas": CAS}
 KV_F: Final = {"get": READ, "put": WRITE, "append": CAS}  # an append replaces a value by one that depends on it
 
 _NOTHING: Final = (NIL, NIL, NIL)
+_UNTOLD: Final = [None, None]  # instead of a value that does not count
+_SMALL: Final = 1 << 62  # integers below this in size stand for themselves, and need not be looked up
 
 
 class RegisterEncoder:
@@ -50,6 +52,33 @@ class RegisterEncoder:
         if op.type == INVOKE or (op.type == OK and op.f == "read"):
             return self._encode(op.f, op.value), ()
         return _NOTHING, ()
+
+    def encode_many(self, ops: Sequence[Op]) -> tuple[list[list[int]], list[int], list[list[int]]]:
+        """The same for many operations at once, see ``harness.protocols.EncodesMany``."""
+        pairs = [op.value if op.type == INVOKE or (op.type == OK and op.f == "read") else _UNTOLD for op in ops]
+        cas = [at for at, op in enumerate(ops) if op.f == "cas" and pairs[at] is not _UNTOLD]
+        simple = (
+            self._keyed is not False
+            and {op.f for op in ops} <= REGISTER_F.keys()  # so the nemesis is not among them
+            and {type(pair) for pair in pairs} == {list}
+            and {len(pair) for pair in pairs} == {2}
+            and all(_is_pair(pairs[at][1]) for at in cas)
+        )
+        if not simple:
+            return list(map(list, zip(*[self.encode(op)[0] for op in ops], strict=True))), [0] * len(ops), []
+        if any(pair is not _UNTOLD for pair in pairs):
+            self._keyed = True
+        code = self._names.code
+        keys, values = zip(*pairs, strict=True)
+        values, olds = list(values), [NIL] * len(ops)
+        for at in cas:
+            old, values[at] = values[at]
+            olds[at] = code(old)
+        keys, values = (
+            [one if type(one) is int and -_SMALL < one < _SMALL else code(one) for one in column]
+            for column in (keys, values)
+        )
+        return [keys, values, olds], [0] * len(ops), []
 
     def _encode(self, f: str, value: Any) -> tuple[int, int, int]:
         code = self._names.code
