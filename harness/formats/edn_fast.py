@@ -1,6 +1,7 @@
 """EDN at the speed of JSON: whole blocks of simple operations are turned into JSON lines by replacing bytes.
 
-Keys become ``"key":``, other keywords ``"keyword"``, nil null, spaces commas. Which keywords there are, and what stands
+Keys become ``"key":``, other keywords ``"keyword"``, nil null, spaces commas; strings without a backslash are taken out
+before and put back unchanged. Which keywords there are, and what stands
 around them, is learned from operations that were read token by token. It does not matter whether a replacement meets
 what it was meant for: every colon in the outcome stands for the blank behind a keyword, every comma for another blank,
 every bracket and every number for itself. So where the outcome is JSON at all, its objects are the maps, its arrays the
@@ -18,18 +19,24 @@ import msgspec
 
 from harness.formats.edn_ops import Raw, Whole
 
+_HOLE: Final = b"\x01"  # where a string was
+_MERGED: Final = _HOLE + b":"  # a keyword right behind a string, which could be JSON for a key and its value
 _RECORD: Final = b"#jepsen.history.Op{"
 _PLAIN: Final = (string.ascii_letters + string.digits + " ,\t\n:{}[]-+.*!_?/<>=%&$|").encode()
 _BLANKS: Final = bytes.maketrans(b",\t", b"  ")
 _COMMAS: Final = bytes.maketrans(b" ", b",")
 # Keywords in a row, a key first: in an operation's map most of what stands between two values.
-_ROW: Final = re.compile(rb"([{ ,]+)((?::[^\s,:{}\[\]]+(?:[ ,]+|(?=[}\]])))+)")
-_KEYWORD: Final = re.compile(rb":([^\s,:{}\[\]]+)([ ,]+|[}\]]|)")
+_ROW: Final = re.compile(rb"([{ ,]+)((?::[^\s,:{}\[\]\x01]+(?:[ ,]+|(?=[}\]])))+)")
+_KEYWORD: Final = re.compile(rb":([^\s,:{}\[\]\x01]+)([ ,]+|[}\]]|)")
 _ENOUGH: Final = 64  # patterns; whoever uses more keywords than this is read slowly
 
 
 def is_plain(text: bytes) -> bool:
     """Whether there is nothing in it that only the reader of tokens understands."""
+    if b'"' in text:
+        if b"\\" in text:
+            return False
+        text = b" ".join(text.split(b'"')[::2])
     return not text.translate(None, _PLAIN) or not text.replace(_RECORD, b"{").translate(None, _PLAIN)
 
 
@@ -45,17 +52,21 @@ class FastLines:
     def learn(self, text: bytes, value: dict[str, Any]) -> None:
         """Learn the keywords of an operation, which is ``value``."""
         if is_plain(text):
-            text = text.replace(_RECORD, b"{")
+            text = _without_strings(text)[0].replace(_RECORD, b"{")
             keys = _all_keys(value)
             self._as_is.learn(text, keys)
             self._tidied.learn(_tidy(text), keys)
 
     def decode(self, text: bytes, lines: int) -> Sequence[Raw | Whole] | None:
         """The operations of plain lines, None if they must be read token by token."""
+        text, strings = _without_strings(text)
+        if _MERGED in text:
+            return None
         if b"#" in text:
             text = text.replace(_RECORD, b"{")
         for tidied in (self._tidy_first, not self._tidy_first):
-            raws = self._decode(self._tidied.to_json(_tidy(text)) if tidied else self._as_is.to_json(text), lines)
+            json = self._tidied.to_json(_tidy(text)) if tidied else self._as_is.to_json(text)
+            raws = self._decode(_with_strings(json, strings) if strings else json, lines)
             if raws is not None:
                 self._tidy_first = tidied
                 return raws
@@ -108,6 +119,25 @@ class _Patterns:
         for pattern, replacement in self._in_order:
             text = text.replace(pattern, replacement)
         return text.translate(_COMMAS).replace(b"nil", b"null")
+
+
+def _without_strings(text: bytes) -> tuple[bytes, list[bytes]]:
+    """The text with holes where strings were, and the strings."""
+    if b'"' not in text:
+        return text, []
+    parts = text.split(b'"')
+    return _HOLE.join(parts[::2]), parts[1::2]
+
+
+def _with_strings(text: bytes, strings: list[bytes]) -> bytes:
+    """The strings in their holes again; if some are missing, it will not be JSON."""
+    parts = text.split(_HOLE)
+    if len(parts) != len(strings) + 1:
+        return b""
+    filled = [b""] * (2 * len(strings) + 1)
+    filled[::2] = parts
+    filled[1::2] = strings
+    return b'"'.join(filled)
 
 
 def _all_keys(value: Any) -> set[str]:

@@ -33,6 +33,7 @@ class Raw(Op, kw_only=True, forbid_unknown_fields=True):
     process: int | str | None = None  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
     type: OpType
     f: str | None = None  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
+    key: Any = msgspec.UNSET
 
 
 _FIELDS: Final = frozenset(Raw.__struct_fields__)
@@ -64,11 +65,8 @@ def raw_of(value: Any) -> Raw:
 def _sort_out(value: dict[str, Any], fields: dict[str, Any]) -> None:
     """Deal with the keys that are no fields."""
     others = {key: each for key, each in value.items() if key not in _FIELDS}
-    if "key" in others:
-        fields["value"] = [others.pop("key"), fields.get("value")]
-    if others:
-        ext = fields.get("ext")
-        fields["ext"] = {**others, **ext} if isinstance(ext, dict) else others
+    ext = fields.get("ext")
+    fields["ext"] = {**others, **ext} if isinstance(ext, dict) else others
 
 
 def settled(raw: Raw | Whole, index: int) -> Op:
@@ -92,12 +90,14 @@ def settled(raw: Raw | Whole, index: int) -> Op:
     elif not 0 <= process <= _MAX:
         raise ValueError("the process is neither a number from 0 nor a name")
     time = 0 if raw.time == UNSET else _natural("time", raw.time)
-    f = raw.f
+    f, value = raw.f, raw.value
+    if isinstance(raw, Raw) and raw.key is not msgspec.UNSET:
+        value = [raw.key, value]
     if f is None:
-        if not _is_transaction(raw.value):
+        if not _is_transaction(value):
             raise ValueError("it does not say what is done (:f)")
         f = "txn"
-    return Op(index, time, process, kind, f, raw.value, raw.error, raw.node, ext)
+    return Op(index, time, process, kind, f, value, raw.error, raw.node, ext)
 
 
 def _natural(name: str, number: int) -> int:

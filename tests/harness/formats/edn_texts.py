@@ -23,7 +23,7 @@ atoms = (
 
 def _collections(inner):
     vectors = st.lists(inner, max_size=4).flatmap(
-        lambda items: st.sampled_from([" ", ", ", "  ", " ,"]).map(lambda gap: f"[{gap.join(items)}]")
+        lambda items: st.sampled_from([" ", ", ", "  ", " ,", ""]).map(lambda gap: f"[{gap.join(items)}]")
     )
     maps = st.lists(st.tuples(words.map(":{}".format) | numbers.map(str), inner), max_size=3).map(
         lambda pairs: "{" + ", ".join(f"{key} {value}" for key, value in pairs) + "}"

@@ -160,6 +160,38 @@ def test_the_fast_path_gives_what_the_slow_one_gives(data):
             assert msgspec.to_builtins(settle(raws[0])) == msgspec.to_builtins(op_or_reason(line))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a":nil}',
+        '{"a":5}',
+        '{"a":true}',
+        '{"a":"b"}',
+        "{:a:nil}",
+        '["a":r ]',
+        "[null]",
+        '["}\n{"]',
+        "[:ok:5]",
+        '{"a" :ok}',
+        '["nil :r , "]',
+        '["#jepsen.history.Op{"]',
+        '[" " "" "a:b"]',
+        "[1 ,, 2]",
+        "{:value {:f :value :r :w}}",
+        "[nil :nilly]",
+    ],
+)
+def test_what_looks_like_json_is_not_taken_for_it(value):
+    teacher = b"{:index 3, :time 5, :type :ok, :process 0, :f :read, :value [[:r 1 nil] {:a 1, :b [2]}]}\n"
+    line = b"{:index 4, :time 5, :type :ok, :process 0, :f :read, :value %b}\n" % value.encode()
+    fast = FastLines()
+    fast.learn(teacher, read_value(teacher)[0])
+    for lines in (line, teacher + line):
+        raws = fast.decode(lines, lines.count(b"\n")) if is_plain(lines) else None
+        if raws is not None:
+            assert raws[-1].value == op_of(line, 4).value
+
+
 def settle(raw):
     from harness.formats.edn_ops import settled
 
