@@ -35,6 +35,8 @@ def read(source: Source, form: Format, encoder: RowEncoder, columns: Path | None
         UsageError: it is not a history.
     """
     chunks = [] if columns is None else _chunks_that_fit(source, columns, encoder)
+    if chunks and chunks[-1].header.end < source.size and getattr(encoder, "cumulative", False):
+        chunks = []  # this encoder does not know what the one before it had seen
     start = chunks[-1].header.end if chunks else 0
     time = int(chunks[-1].columns["time"][-1]) if chunks else 0
     blocks = form.blocks(source, start, _ops(chunks), time)

@@ -112,7 +112,9 @@ ClientFactory = Callable[[int], Awaitable[Client]]  # from a process number
 class RowEncoder(Protocol):
     """Turns the operations of a workload into integers, kept in columns beside the JSON lines.
 
-    Absent numbers are ``ABSENT``. A change of meaning needs a new ``version``: older columns are then rebuilt.
+    Absent numbers are ``ABSENT``. A change of meaning needs a new ``version``: older columns are then rebuilt. Where
+    an operation's integers depend on those before it, the encoder has ``cumulative = True``, and its columns are used
+    for the whole history or not at all.
     """
 
     name: str

@@ -10,8 +10,11 @@ completion. The two must name the same micro-operations.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+
+import numpy as np
 
 from harness.names import Names
 from harness.op import INVOKE, OK, Op
@@ -27,6 +30,8 @@ RECORDED: Final = 5  # a list read by an operation that is not ok: its length; a
 
 _SHORTEST: Final = 1 << 62  # integers below this in size stand for themselves, and need not be looked up
 
+_OF_ONE_MIND: Final = "the micro-operations of the completion are not those of its invocation"
+
 Rows = list[int]
 
 
@@ -34,6 +39,7 @@ class _MicroOps:
     """What both kinds share: the shape of operations, and that the two entries of one are of one mind."""
 
     version = 1
+    cumulative = True
     fields: tuple[str, ...] = ()
     row_fields: tuple[str, ...] = ("what", "key", "value")
     name: str
@@ -49,39 +55,57 @@ class _MicroOps:
         Raises:
             ValueError: the value is no list of such micro-operations, or not that of the invocation.
         """
-        if not op.is_client:
-            return (), ()
+        rows: Rows = []
         try:
-            if op.type == INVOKE:
-                self._asked[op.process] = op.value
-                return (), self._writes(op.value)
-            asked: Any = self._asked.pop(op.process, None)
-            value: Any = asked if op.value is None and op.type != OK else op.value
-            if asked is not None and value is not asked:
-                self._compare(asked, value)
-            return (), self._rows(value, recorded=op.type != OK)
+            self._add(op, rows)
         except (TypeError, ValueError, IndexError) as error:
             self._refuse(op.value)
             raise ValueError(str(error)) from None
+        return (), rows
 
-    def _writes(self, value: list[Any]) -> Rows:
+    def encode_many(self, ops: Sequence[Op]) -> tuple[Sequence[Any], Any, Sequence[Any]]:
+        """The same of many operations, in columns: how many rows each has, and the three columns of rows.
+
+        Raises:
+            ValueError: one of them is not as ``encode`` wants it; then none was encoded. So does a TypeError.
+        """
+        asked = self._asked.copy()
         rows: Rows = []
+        ends = array("q", [0])
+        try:
+            for op in ops:
+                self._add(op, rows)
+                ends.append(len(rows))
+        except BaseException:
+            self._asked = asked
+            raise
+        table = np.frombuffer(array("q", rows), np.int64).reshape(-1, 3)
+        return (), np.diff(ends) // 3, list(table.T)
+
+    def _add(self, op: Op, rows: Rows) -> None:
+        if not op.is_client:
+            return
+        value = op.value
+        if op.type == INVOKE:
+            self._asked[op.process] = value
+            self._add_writes(rows, value)
+            return
+        asked = self._asked.pop(op.process, value)  # missing where another encoder has read the invocation
+        if value is None and op.type != OK:
+            value = asked
+        if not isinstance(value, list) or len(asked) != len(value):
+            raise ValueError(_OF_ONE_MIND)
+        self._add_rows(rows, value, asked, recorded=op.type != OK)
+
+    def _add_writes(self, rows: Rows, value: list[Any]) -> None:
         write, code = self._write, self.names.code
         for f, key, given in value:
             if f == write and given is not None:
                 rows += (WRITE, key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key), code(given))
             elif f != "r":
                 raise ValueError("unknown")
-        return rows
 
-    def _compare(self, asked: list[Any], value: list[Any]) -> None:
-        same = len(asked) == len(value)
-        for one, other in zip(asked, value, strict=False):
-            same = same and one[0] == other[0] and one[1] == other[1] and (one[0] == "r" or one[2] == other[2])
-        if not same:
-            raise ValueError("the micro-operations of the completion are not those of its invocation")
-
-    def _rows(self, value: list[Any], *, recorded: bool) -> Rows:
+    def _add_rows(self, rows: Rows, value: list[Any], asked: list[Any], *, recorded: bool) -> None:
         raise NotImplementedError
 
     def _refuse(self, value: Any) -> None:
@@ -103,10 +127,11 @@ class RegisterEncoder(_MicroOps):
     name = "rw-register"
     _write = "w"
 
-    def _rows(self, value: list[Any], *, recorded: bool) -> Rows:
-        rows: Rows = []
+    def _add_rows(self, rows: Rows, value: list[Any], asked: list[Any], *, recorded: bool) -> None:
         code = self.names.code
-        for f, key, given in value:
+        for (f, key, given), (asked_f, asked_key, asked_value) in zip(value, asked, strict=True):
+            if f != asked_f or key != asked_key or (f != "r" and given != asked_value):
+                raise ValueError(_OF_ONE_MIND)
             number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key)
             seen = given if type(given) is int and -_SHORTEST < given < _SHORTEST else code(given)
             if f == "r":
@@ -115,7 +140,6 @@ class RegisterEncoder(_MicroOps):
                 rows += (WRITE, number, seen)
             else:
                 raise ValueError("unknown")
-        return rows
 
 
 class ListAppendEncoder(_MicroOps):
@@ -128,10 +152,11 @@ class ListAppendEncoder(_MicroOps):
         super().__init__()
         self._longest: dict[int, list[Any]] = {}
 
-    def _rows(self, value: list[Any], *, recorded: bool) -> Rows:
-        rows: Rows = []
+    def _add_rows(self, rows: Rows, value: list[Any], asked: list[Any], *, recorded: bool) -> None:
         code = self.names.code
-        for f, key, given in value:
+        for (f, key, given), (asked_f, asked_key, asked_value) in zip(value, asked, strict=True):
+            if f != asked_f or key != asked_key or (f != "r" and given != asked_value):
+                raise ValueError(_OF_ONE_MIND)
             number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key)
             if f == "append" and given is not None:
                 rows += (WRITE, number, code(given))
@@ -146,7 +171,6 @@ class ListAppendEncoder(_MicroOps):
                 _add_elements(rows, number, given, code)
             else:
                 self._add_read(rows, number, given)
-        return rows
 
     def _add_read(self, rows: Rows, key: int, given: list[Any]) -> None:
         longest = self._longest.get(key)
@@ -165,8 +189,8 @@ class ListAppendEncoder(_MicroOps):
 
 
 def _add_elements(rows: Rows, key: int, elements: list[Any], code: Callable[[Any], int]) -> None:
-    for element in elements:
-        rows += (ELEMENT, key, code(element))
+    for each in elements:
+        rows += (ELEMENT, key, each if type(each) is int and -_SHORTEST < each < _SHORTEST else code(each))
 
 
 def _common(one: list[Any], other: list[Any]) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,9 @@ from harness.exit_codes import UsageError
 from harness.history import History
 from harness.names import NIL
 from harness.op import Op
+from harness.protocols import CheckContext
+from harness.recorder import Recorder
+from harness.run_folder import COLUMNS, HISTORY
 
 
 def op(kind, value, process=0, index=0):
@@ -146,3 +150,41 @@ def test_kinds_are_recognised():
     ]:
         assert lists(op("ok", value)) is of_lists
         assert registers(op("ok", value)) is of_registers
+
+
+def test_columns_that_end_before_the_history_are_made_anew_as_a_whole(tmp_path):
+    """The next encoder knows nothing of the lists that the first one had seen."""
+    with Recorder(tmp_path / HISTORY, tmp_path / COLUMNS, ListAppendEncoder()) as recorder:
+        for asked, done in [
+            ([["append", 1, 1], ["append", 1, 2]], None),
+            ([["r", 1, None]], [["r", 1, [1, 2]]]),
+            ([["append", 1, 3]], None),
+        ]:
+            recorder.record(op("invoke", asked))
+            recorder.record(op("ok", done or asked))
+    with (tmp_path / HISTORY).open("ab") as file:
+        for index, kind, value in [(6, "invoke", None), (7, "ok", [1, 2, 3])]:
+            file.write(msgspec.json.encode(op(kind, [["r", 1, value]], index=index)) + b"\n")
+    history = History.load(tmp_path, ListAppendEncoder())
+    assert history.rows["value"].tolist() == History.from_ops(history.ops(), ListAppendEncoder()).rows["value"].tolist()
+    (checker,) = LIST_APPEND.checkers()
+    assert checker.check(history, CheckContext()).valid is True
+
+
+def test_many_operations_at_once_are_the_same_as_one_after_the_other():
+    ops = [op("invoke", [["append", 1, 2], ["r", "x", None]]), op("ok", [["append", 1, 2], ["r", "x", ["a", "b"]]])]
+    ops += [op("info", None, "nemesis"), op("invoke", [["r", 1, None]]), op("info", None)]
+    single, many = ListAppendEncoder(), ListAppendEncoder()
+    _, counts, columns = many.encode_many(ops)
+    expected = [single.encode(each)[1] for each in ops]
+    assert [len(rows) // 3 for rows in expected] == list(counts)
+    assert [number for rows in expected for number in rows] == [
+        int(x) for row in zip(*columns, strict=True) for x in row
+    ]
+    # What is refused leaves no trace: the operations before it can be encoded again, up to the one that is wrong.
+    bad = [op("ok", [["r", 1, None]]), op("invoke", [["r", 1, None]]), op("ok", [["r", 2, None]])]
+    many.encode_many([op("invoke", [["r", 1, None]])])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not those of its invocation"):
+            many.encode_many(bad)
+    many.encode_many(bad[:2])
