@@ -105,9 +105,18 @@ _WEAKEST_BROKEN: Final = {
     "stale-read": STRONG_SNAPSHOT_ISOLATION,
     "wrong-total": SNAPSHOT_ISOLATION,
     # Of registers. Those in capitals are the bad patterns of Bouajjani and others.
+    "own-write-missed": READ_YOUR_WRITES,
+    "non-monotonic-read": MONOTONIC_READS,
+    "non-monotonic-write": MONOTONIC_WRITES,
+    "cause-missed": WRITES_FOLLOW_READS,
     "ThinAirRead": CAUSAL,
     "CyclicCO": CAUSAL,
+    "WriteCOInitRead": CAUSAL,
+    "WriteCORead": CAUSAL,
     "double-cas": SEQUENTIAL,
+    "non-sequential": SEQUENTIAL,
+    "not-converged": EVENTUAL,
+    "stale-final-read": EVENTUAL,
     "non-linearizable": LINEARIZABLE,
 }  # fmt: skip
 

@@ -1,15 +1,52 @@
-"""The checker of registers: linearizability first, and where that does not settle it, the models below."""
+"""The checker of registers: linearizability first, and where that does not settle it, the models below.
+
+What is linearizable satisfies all of them: it is local, it keeps the order of each process, and so on down; why
+eventual consistency follows is said there. So the dearer models are decided only for what is not linearizable.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
-from checkers.models import LINEARIZABLE, OF_REGISTERS, answer, closed, rank
-from checkers.register.linearizability import linearizability
-from checkers.register.operations import operations_of, seen
+from checkers.evidence import Evidence
+from checkers.graph.search import OutOfTime
+from checkers.models import (
+    CAUSAL,
+    EVENTUAL,
+    LINEARIZABLE,
+    MONOTONIC_READS,
+    MONOTONIC_WRITES,
+    OF_REGISTERS,
+    READ_YOUR_WRITES,
+    SEQUENTIAL,
+    WRITES_FOLLOW_READS,
+    answer,
+    closed,
+    rank,
+)
+from checkers.register.causal import causal_misses
+from checkers.register.causal_order import Clocks, TooMuch, in_order, places
+from checkers.register.causal_words import CausalWords
+from checkers.register.eventual import eventual
+from checkers.register.linearizability import Judgement, linearizability
+from checkers.register.operations import Operations, Sources, operations_of, seen, sources
+from checkers.register.sequential import sequential
+from checkers.register.sessions import session_misses
+from checkers.register.words import Narrator
 from harness.names import NIL
 from harness.protocols import CheckContext
 from harness.verdict import Validity, Verdict
+
+SESSIONS: Final = {
+    MONOTONIC_READS: "non-monotonic-read",
+    MONOTONIC_WRITES: "non-monotonic-write",
+    READ_YOUR_WRITES: "own-write-missed",
+    WRITES_FOLLOW_READS: "cause-missed",
+}
+# What is not asked for gets so many seconds of search, and none in histories of more operations than that.
+_UNASKED_S: Final = 5.0
+_UNASKED: Final = 200_000
 
 
 class RegisterConsistency:
@@ -26,15 +63,92 @@ class RegisterConsistency:
         possible, failed = operations_of(history, initial=self._initial)
         ops = possible.where(seen(possible, history.n))
         first = linearizability(history, ops, failed, context.deadline)
+        evidence = Evidence()
+        evidence.anomalies += first.anomalies
+        evidence.counts += first.counts
         decided: dict[str, Validity] = dict.fromkeys(OF_REGISTERS, "unknown")
         decided[LINEARIZABLE] = first.valid
+        notes = [first.note] if first.note else []
+        if first.valid is not True and len(ops.kind):
+            _Below(history, ops, evidence, decided, notes).decide(context, first)
         models = closed(decided)
         return Verdict(
             self.name,
             valid=answer(models, context.asked),
-            anomalies=sorted(first.anomalies, key=lambda anomaly: rank(anomaly.name)),
-            counts=dict(first.counts),
+            anomalies=sorted(evidence.anomalies, key=lambda anomaly: rank(anomaly.name)),
+            counts=dict(evidence.counts),
             models=models,
             details=first.details,
-            note=first.note,
+            note="; ".join(notes),
         )
+
+
+class _Below:
+    """The models below linearizability."""
+
+    def __init__(
+        self, history: Any, ops: Operations, evidence: Evidence, decided: dict[str, Validity], notes: list[str]
+    ) -> None:
+        self._history, self._ops = history, ops
+        self._evidence, self._decided, self._notes = evidence, decided, notes
+        self._words = CausalWords(Narrator(history, ops))
+
+    def decide(self, context: CheckContext, first: Judgement) -> None:
+        """Fill in what can be found out."""
+        self._decided[EVENTUAL], note = eventual(self._history, self._ops, self._evidence)
+        if note:
+            self._notes.append(f"eventual: {note}")
+        found = sources(self._ops)
+        if found.ambiguous.any():
+            self._notes.append("causal and the session guarantees: a value that was seen was written more than once")
+        else:
+            try:
+                self._causal(found, context, first)
+            except TooMuch:
+                self._notes.append("causal and the session guarantees: too long, or of too many processes")
+        if self._decided[CAUSAL] is False or first.counts["double-cas"]:
+            self._decided[SEQUENTIAL] = False
+        else:
+            self._sequential(found, context)
+
+    def _causal(self, found: Sources, context: CheckContext, first: Judgement) -> None:
+        if first.counts["ThinAirRead"] or first.counts["CyclicCO"]:
+            self._decided[CAUSAL] = False
+        place = places(self._ops, found)
+        order, circle = in_order(place)
+        if circle:
+            self._decided[CAUSAL] = False
+            if not first.counts["CyclicCO"]:
+                self._evidence.add("CyclicCO", self._words.circle, circle)
+            self._notes.append("the session guarantees: the causal order is circular")
+            return
+        clocks = Clocks(place, order, context.deadline)
+        self._words.place = place
+        missed = causal_misses(self._ops, found, clocks, context.deadline)
+        for observer, written, write in zip(*(column.tolist() for column in missed), strict=True):
+            name = "WriteCORead" if written >= 0 else "WriteCOInitRead"
+            self._evidence.add(name, self._words.missed, observer, written, write)
+        if self._decided[CAUSAL] is not False:
+            self._decided[CAUSAL] = not len(missed.observer)
+        sessions = session_misses(self._ops, found, clocks, context.deadline)
+        for model, misses in sessions.items():
+            self._decided[model] = not len(misses.observer)
+            for observer, written, write in zip(*(column.tolist() for column in misses), strict=True):
+                self._evidence.add(SESSIONS[model], self._words.session, model, observer, written, write)
+
+    def _sequential(self, found: Sources, context: CheckContext) -> None:
+        deadline = context.deadline
+        if SEQUENTIAL not in context.asked:
+            if len(self._ops.kind) > _UNASKED:
+                self._notes.append("sequential: not tried, since nobody asked for it and the history is long")
+                return
+            deadline = min(deadline, time.monotonic() + _UNASKED_S)
+        try:
+            answered = sequential(self._ops, found, self._history.n, deadline)
+        except OutOfTime:
+            self._notes.append("sequential: the search did not end in time")
+            return
+        self._decided[SEQUENTIAL] = answered is True
+        if answered is not True:
+            members = answered.members if answered else []
+            self._evidence.add("non-sequential", self._words.no_order, members)

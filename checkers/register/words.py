@@ -61,9 +61,9 @@ class Narrator:
         """``had completed at index 14``."""
         return f"had completed at index {int(self.ops.completed[number])}"
 
-    def listed(self, numbers: Sequence[int]) -> str:
+    def listed(self, numbers: Sequence[int], most: int = _LISTED) -> str:
         """Several operations, some of them left out."""
-        told = [self.op(number) for number in numbers[:_LISTED]]
+        told = [self.op(number) for number in numbers[:most]]
         more = len(numbers) - len(told)
         return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import NamedTuple
 
 
@@ -80,3 +81,96 @@ def _ordered(operations, before):
             if (after := step(state, operations[i])) is not None:
                 stack.append((taken | {i}, after))
     return False
+
+
+# Below linearizability, for values that were written once: causality as a set of pairs, and all orders of the writes.
+
+
+class Causality:
+    """The causal order of operations that happened; unseen ones of unknown outcome must not be among them."""
+
+    def __init__(self, operations):
+        self.ops = operations
+        self.n = len(operations)
+        self.writer = {i: self._writer(i) for i in range(self.n) if operations[i].f != "write"}
+        pairs = {(i, j) for i in range(self.n) for j in range(i + 1, self.n) if self.session(i, j)}
+        pairs |= {(j, i) for i, j in self.writer.items() if j is not None and j != "nobody"}
+        while True:
+            more = pairs | {(a, d) for a, b in pairs for c, d in pairs if b == c}
+            if more == pairs:
+                break
+            pairs = more
+        self.before = pairs
+        self.circular = any(a == b for a, b in pairs)
+
+    def session(self, i, j):
+        return self.ops[i].process == self.ops[j].process and i < j
+
+    def observed(self, i):
+        return self.ops[i].value if self.ops[i].f == "read" else self.ops[i].old
+
+    def _writer(self, i):
+        mine, seen = self.ops[i], self.observed(i)
+        found = [
+            j for j in range(self.n) if self.writes(j) and (self.ops[j].key, self.ops[j].value) == (mine.key, seen)
+        ]
+        return found[0] if found else None if seen is None else "nobody"
+
+    def writes(self, i):
+        return self.ops[i].f != "read"
+
+    def observers(self):
+        return [i for i, writer in self.writer.items() if writer != "nobody"]
+
+    def can_be_last(self, i, reflected):
+        """Whether an order of the writes that extends the causal one has what i saw as the last of these of the key."""
+        key = self.ops[i].key
+        concerned = {j for j in reflected if self.writes(j) and self.ops[j].key == key and j != i}
+        if self.writer[i] is None:
+            return not concerned
+        concerned.add(self.writer[i])
+        return any(
+            order[-1] == self.writer[i]
+            for order in permutations(sorted(concerned))
+            if not any((b, a) in self.before for x, a in enumerate(order) for b in order[x + 1 :])
+        )
+
+    def causal(self):
+        return (
+            not self.circular
+            and "nobody" not in self.writer.values()
+            and all(self.can_be_last(i, {j for j in range(self.n) if (j, i) in self.before}) for i in self.observers())
+        )
+
+    def reads_before(self, i):
+        """Who wrote what the process of i had read before i."""
+        return {self.writer[j] for j in self.observers() if self.session(j, i)} - {None}
+
+    def guarantees(self):
+        def kept(reflected):
+            return all(self.can_be_last(i, reflected(i)) for i in self.observers())
+
+        def read_with(j):
+            own = {self.writer[j]} if j in self.writer and self.writer[j] != "nobody" else set()
+            return (self.reads_before(j) | own) - {None}
+
+        return {
+            "read-your-writes": kept(lambda i: {j for j in range(self.n) if self.writes(j) and self.session(j, i)}),
+            "monotonic-reads": kept(self.reads_before),
+            "monotonic-writes": kept(
+                lambda i: {
+                    j for w in self.reads_before(i) for j in range(self.n) if self.writes(j) and self.session(j, w)
+                }
+            ),
+            "writes-follow-reads": kept(lambda i: {j for w in self.reads_before(i) for j in read_with(w)}),
+        }
+
+
+def that_were_seen(operations):
+    """Without those of unknown outcome that nobody saw who was seen."""
+    while True:
+        seen = {(each.key, each.value if each.f == "read" else each.old) for each in operations if each.f != "write"}
+        left = [each for each in operations if each.completed is not None or (each.key, each.value) in seen]
+        if left == operations:
+            return left
+        operations = left

@@ -1,0 +1,78 @@
+"""Sequential consistency of all registers together: one order of all operations that keeps each process's own.
+
+It is not local, and NP-complete. An operation on a register is a transaction of one step, and then it is what the
+engine calls strong session serializability: what must precede what is propagated, and the order of writes that is left
+open is searched under the deadline. Where observed values repeat, nobody knows what must precede what: then
+interleavings are searched.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from checkers.graph.case import Case, with_orders
+from checkers.graph.dsg import NONE, Versions
+from checkers.graph.levels import is_cyclic, ordered
+from checkers.graph.open_orders import chains_of, prefix_pairs, ranked
+from checkers.graph.orders_search import Orders, Refutation
+from checkers.graph.realtime import NEVER, Intervals
+from checkers.models import LEVELS, ORDERS, SERIALIZABLE
+from checkers.register.causal import observers
+from checkers.register.columns import CAS, READ
+from checkers.register.interleaving import Step, interleave
+from checkers.register.machines import register
+from checkers.register.operations import Operations, Sources
+
+_LEVEL = LEVELS.index(SERIALIZABLE)
+_ORDER = ORDERS.index("process")
+
+
+def sequential(ops: Operations, found: Sources, n: int, deadline: float) -> Refutation | bool:
+    """Whether there is such an order; if not, a few operations among which there is none, where that is known.
+
+    Args:
+        ops: the operations that happened. No two cas replaced the same value.
+        found: who wrote what they observed.
+        n: the length of the history.
+        deadline: when to give up, of ``time.monotonic()``.
+
+    Raises:
+        OutOfTime: the deadline has passed.
+    """
+    if found.ambiguous.any():
+        processes: dict[int, list[Step]] = {}
+        columns = (ops.process, ops.key, ops.kind, ops.slot, ops.old_slot, ops.completed, ops.invoked)
+        for process, key, kind, slot, old, completed, invoked in zip(*(each.tolist() for each in columns), strict=True):
+            processes.setdefault(process, []).append((key, (kind, slot, old), completed < n, invoked))
+        return interleave(list(processes.values()), [register(slot) for slot in ops.initial.tolist()], deadline)
+    case = _case(ops, found, n)
+    graph = case.dependencies()
+    chains = chains_of(case)
+    if chains is not None:
+        graph = with_orders(graph, case, *prefix_pairs(case, chains))
+    if is_cyclic(ordered(graph, case.intervals, case.process, _ORDER), _LEVEL):
+        return False
+    if chains is None or not chains.are_open:
+        return True
+    return Orders(case, ranked(chains, case, graph), graph).settle(_LEVEL, _ORDER, deadline) or True
+
+
+def _case(ops: Operations, found: Sources, n: int) -> Case:
+    """Each operation a transaction; versions are the beginnings of the keys, and then what was written."""
+    keys = len(ops.initial)
+    writes = np.flatnonzero(ops.kind != READ)
+    version_of = np.full(len(ops.kind) + keys, NONE, np.int32)
+    version_of[len(ops.kind) :] = np.arange(keys)
+    version_of[writes] = keys + np.arange(len(writes))
+    parent = np.full(keys + len(writes), NONE, np.int32)
+    cas = np.flatnonzero((ops.kind == CAS) & (found.writer >= 0))
+    parent[version_of[cas]] = version_of[found.writer[cas]]
+    readers = observers(ops, found)
+    return Case(
+        Intervals(ops.invoked.astype(np.int32), np.where(ops.completed < n, ops.completed, NEVER).astype(np.int32), n),
+        ops.process.astype(np.int32),
+        Versions(np.concatenate((np.full(keys, NONE, np.int32), writes.astype(np.int32))), parent),
+        readers.astype(np.int32),
+        version_of[found.writer[readers]],
+        np.concatenate((np.arange(keys), ops.key[writes])).astype(np.int32),
+    )
