@@ -1,6 +1,6 @@
 """What a register and a key-value store do, as pure functions: the models of a search.
 
-In the manner of Porcupine: a state at first, a step that an operation makes of a state or cannot make, and words.
+In the manner of Porcupine: a state at first, and the step that an operation makes of a state or cannot make.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class Machine(NamedTuple):
         step: the state after an action, or ``IMPOSSIBLE``.
         leads: whether from a state, by some of these actions, one could come to a state that an action fits (it is one
             of them); True where that is not known.
-        describe: an action in words.
+        shows: whether one of these actions may see this state, which a write made.
     """
 
     initial: Any
     step: Callable[[Any, Action], Any]
     leads: Callable[[Any, Action, Sequence[Action]], bool]
-    describe: Callable[[Action], str]
+    shows: Callable[[Any, Sequence[Action]], bool]
 
 
 def register(initial: Any) -> Machine:
     """A register with read, write and cas. A cas that is there was successful."""
-    return Machine(initial, _step_register, _leads_register, _describe_register)
+    return Machine(initial, _step_register, _leads_register, _shows_register)
 
 
 def _step_register(state: Any, action: Action) -> Any:
@@ -50,9 +50,8 @@ def _leads_register(state: Any, action: Action, others: Sequence[Action]) -> boo
     return kind == WRITE or state == needed or any(other[0] != READ and other[1] == needed for other in others)
 
 
-def _describe_register(action: Action) -> str:
-    kind, value, old = action
-    return f"read {value}" if kind == READ else f"cas {old} to {value}" if kind == CAS else f"write {value}"
+def _shows_register(state: Any, others: Sequence[Action]) -> bool:
+    return any((value if kind == READ else old) == state for kind, value, old in others if kind != WRITE)
 
 
 def _step_store(state: str, action: Action) -> Any:
@@ -67,9 +66,8 @@ def _leads_store(state: str, action: Action, others: Sequence[Action]) -> bool:
     return kind != READ or value.startswith(state) or any(other[0] == WRITE for other in others)
 
 
-def _describe_store(action: Action) -> str:
-    kind, value, _ = action
-    return f"{'get' if kind == READ else 'append' if kind == CAS else 'put'} {value!r:.60}"
+def _shows_store(state: str, others: Sequence[Action]) -> bool:
+    return any(kind == CAS or (kind == READ and value.startswith(state)) for kind, value, _ in others)
 
 
-STORE: Final = Machine("", _step_store, _leads_store, _describe_store)  # one key of a key-value store
+STORE: Final = Machine("", _step_store, _leads_store, _shows_store)  # one key of a key-value store

@@ -4,13 +4,17 @@ Wing and Gong's search with the memo of Lowe (*Testing for linearizability*, 201
 history is gone through event by event, and only where an operation completes that has not taken effect, it takes
 effect, or one of those that are open does so first. Everything that completed before has taken effect, so the memo on
 (linearized set, state) needs but the event, the open operations that have taken effect (a few bits) and the state.
-Three things make it short:
+What makes it short:
 
 - A read that is open and fits the state takes effect at once, without a branch: it changes nothing, and whatever must
   come before it has; so in any linearization that goes on from here it can be moved to here.
 - Just in time is enough: take any linearization. Where X completes, let all take effect that stand before X in it and
   have not yet, in their order, and then X. None of them was invoked after X completed, so all of them are open.
 - Where X does not fit the state and nothing that is open can lead to a state that it fits, the way ends.
+- A write that nobody sees before the next write can stand right before that. So when a write takes effect, all other
+  writes that are open are covered: at its completion a covered one is done, without any effect, whenever nothing else
+  was needed of it; until then it can still take effect to be seen. Any other operation that is open goes before X only
+  if it is a cas, or a write that an open operation (or X) sees: an operation before X that sees it is open.
 
 It is depth first, without recursion, and keeps how far it came: the operation at which every way ended.
 """
@@ -22,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
-from checkers.register.columns import READ
+from checkers.register.columns import READ, WRITE
 from checkers.register.machines import IMPOSSIBLE, Action, Machine
 
 _LOOKS: Final = 1024  # steps between two looks at the clock
@@ -57,6 +61,7 @@ class Found(NamedTuple):
 class _Config(NamedTuple):
     event: int
     mask: int  # of the calls that are open, those that have taken effect, by slot
+    covered: int  # of the others that are writes, those that may be done without effect
     state: Any
     path: tuple[Any, ...] | None  # (the one before, calls that took effect)
 
@@ -76,13 +81,13 @@ class _Search:
     def __init__(self, calls: Sequence[Call], machine: Machine) -> None:
         self._calls = calls
         self._step = machine.step
-        self._leads = machine.leads
-        self._initial = machine.initial
+        self._machine = machine
         events = [(call.invoked, at, True) for at, call in enumerate(calls)]
         events += [(call.completed, at, False) for at, call in enumerate(calls) if call.completed is not None]
         events.sort()
         self._events = [(at, begins) for _, at, begins in events]
         self._bit = self._bits()
+        self._writes_at = self._open_writes()
 
     def _bits(self) -> list[int]:
         """Of each call a bit that no other has while it is open."""
@@ -99,19 +104,30 @@ class _Search:
                 used += 1
         return bits
 
+    def _open_writes(self) -> list[int]:
+        """At each event, the bits of the writes that are open there and will complete."""
+        found, writes = [], 0
+        for at, begins in self._events:
+            call = self._calls[at]
+            found.append(writes)
+            if call.action[0] == WRITE and call.completed is not None:
+                writes ^= self._bit[at]
+            del begins
+        return found
+
     def run(self, deadline: float) -> Found:
         """Search until there is an order, or none, or the deadline has passed."""
         self._open_at: dict[int, tuple[tuple[int, ...], int]] = {}
         self._endless = [at for at, begins in self._events if begins and self._calls[at].completed is None]
         self._furthest, self._states = -1, []
         self._best: _Config | None = None
-        seen: set[tuple[int, int, Any]] = set()
-        start = self._forward(_Config(0, 0, self._initial, None))
+        seen: dict[tuple[int, int, Any], list[int]] = {}
+        start = self._forward(_Config(0, 0, 0, self._machine.initial, None))
         stack: list[Iterator[_Config]] = [iter((start,))]
         steps = 0
         while stack:
             steps += 1
-            if steps % _LOOKS == 0 and (time.monotonic() > deadline or len(seen) > _MEMO):
+            if steps % _LOOKS == 1 and (time.monotonic() > deadline or len(seen) > _MEMO):
                 return Found(None, self._order(self._best), None, [])
             config = next(stack[-1], None)
             if config is None:
@@ -119,10 +135,11 @@ class _Search:
                 continue
             if config.event == len(self._events):
                 return Found(True, self._order(config), None, [])
-            key = (config.event, config.mask, config.state)
-            if key in seen:
+            # With more covered all is possible that is with less.
+            before = seen.setdefault((config.event, config.mask, config.state), [])
+            if any(config.covered & ~each == 0 for each in before):
                 continue
-            seen.add(key)
+            before.append(config.covered)
             self._note(config)
             stack.append(self._branches(config))
         assert self._best is not None, "an empty history has a linearization"
@@ -154,25 +171,30 @@ class _Search:
                 running[at] = None
 
     def _branches(self, config: _Config) -> Iterator[_Config]:
-        """One more call takes effect: the one that must, or another that is open."""
-        event, mask, state, path = config
+        """One more call is done: the one that must, or another that is open."""
+        event, mask, covered, state, path = config
         waiting = [at for at in self._open(event) if not mask & self._bit[at]]
         actions = [self._calls[at].action for at in waiting]
-        if not self._leads(state, actions[0], actions):
+        must = waiting[0]
+        if covered & self._bit[must]:
+            yield self._forward(_Config(event, mask | self._bit[must], covered, state, (path, must)))
+        elif not self._machine.leads(state, actions[0], actions):
             return
         for at in waiting:
+            kind = self._calls[at].action[0]
             after = self._step(state, self._calls[at].action)
-            if after is not IMPOSSIBLE:
-                took = (path, at)
-                yield self._forward(self._absorb(_Config(event, mask | self._bit[at], after, took)))
+            if after is IMPOSSIBLE or (kind == WRITE and at != must and not self._machine.shows(after, actions)):
+                continue
+            below = covered | self._writes_at[event] if kind == WRITE else covered
+            yield self._forward(self._absorb(_Config(event, mask | self._bit[at], below, after, (path, at))))
 
     def _absorb(self, config: _Config) -> _Config:
         """Let all open reads that fit take effect."""
-        event, mask, state, path = config
+        event, mask, covered, state, path = config
         for at in self._open(event):
             if self._calls[at].action[0] == READ and not mask & self._bit[at]:
                 mask, path = self._try_read(at, mask, state, path)
-        return _Config(event, mask, state, path)
+        return _Config(event, mask, covered, state, path)
 
     def _try_read(self, at: int, mask: int, state: Any, path: Any) -> tuple[int, Any]:
         if self._step(state, self._calls[at].action) is IMPOSSIBLE:
@@ -180,8 +202,8 @@ class _Search:
         return mask | self._bit[at], (path, at)
 
     def _forward(self, config: _Config) -> _Config:
-        """Go on to the next completion of a call that has not taken effect."""
-        event, mask, state, path = config
+        """Go on to the next completion of a call that is not done."""
+        event, mask, covered, state, path = config
         calls, bits, events = self._calls, self._bit, self._events
         while event < len(events):
             at, begins = events[event]
@@ -190,10 +212,11 @@ class _Search:
                     mask, path = self._try_read(at, mask, state, path)
             elif mask & bits[at]:
                 mask &= ~bits[at]
+                covered &= ~bits[at]
             else:
                 break
             event += 1
-        return _Config(event, mask, state, path)
+        return _Config(event, mask, covered & ~mask, state, path)
 
     @staticmethod
     def _order(config: _Config | None) -> list[int]:
