@@ -1,9 +1,6 @@
-"""Histories of registers: written by hand, drawn, and of the corpora."""
+"""Histories of registers: written by hand, and drawn."""
 
 from __future__ import annotations
-
-import json
-import re
 
 from hypothesis import strategies as st
 
@@ -83,26 +80,3 @@ def register_ops(draw, *, unique=True, keys=2, processes=3, most=9, stale=3):
 
 def _seen(draw, held, stale):
     return held[-1 - min(draw(st.integers(0, stale)), len(held) - 1)] if draw(st.booleans()) else held[-1]
-
-
-def etcd_ops(path):
-    """A log of the corpus etcd-register."""
-    world = Registers()
-    for line in path.read_text().splitlines():
-        match = re.match(r"INFO\s+jepsen\.util\s+-\s+(\d+)\s+:(\w+)\s+:(\w+)\s+(.*)", line)
-        if match:
-            process, kind, f, text = int(match[1]), match[2], match[3], match[4].strip()
-            value = None if text in {"nil", ":timed-out"} else json.loads(text.replace(" ", ","))
-            world._add(process, kind, f, value)
-    return world.ops
-
-
-def kv_ops(path):
-    """A log of the corpus kv."""
-    world = Registers()
-    for line in path.read_text().splitlines():
-        match = re.fullmatch(r'\{:process (\d+), :type :(\w+), :f :(\w+), :key "(.*)", :value (nil|".*")\}', line)
-        assert match, line
-        value = None if match[5] == "nil" else match[5][1:-1]
-        world._add(int(match[1]), match[2], match[3], [match[4], value])
-    return world.ops
