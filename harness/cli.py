@@ -98,7 +98,7 @@ def run(**options: Any) -> ExitCode:
 @click.option("--workload-opt", "workload_opts", metavar="K=V", multiple=True, help="An option of the workload.")
 @_FORMAT
 def check(**options: Any) -> ExitCode:
-    """Judge a run folder again, or a history file (JSON lines, also .gz)."""
+    """Judge a run folder again, or a history file."""
     return commands.check(**options)
 
 

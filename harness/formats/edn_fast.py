@@ -102,7 +102,8 @@ class _Patterns:
             return
         for before, row in _ROW.findall(text):
             found = _KEYWORD.findall(row)
-            if found[0][0].decode() in keys and before.count(b"{") <= 1:
+            whole = len(found) % 2 == 0 or found[-1][1]  # no key right before a bracket
+            if whole and found[0][0].decode() in keys and before.count(b"{") <= 1:
                 opening = b"" if before.startswith(b"{") else b","
                 parts = [(b'"%b":' if at % 2 == 0 else b'"%b",' if gap else b'"%b"') % word
                          for at, (word, gap) in enumerate(found)]  # fmt: skip
