@@ -22,6 +22,7 @@ from harness.recorder import LINE_LIMIT
 
 _AT_ONCE: Final = 1 << 20  # bytes
 _TEACHERS: Final = 16  # operations that are read token by token first, so that their keywords are known
+_PATIENCE: Final = 1000  # operations read one by one, before that is taken for the rule
 _BRACKETS: Final = {b"[": b"]", b"(": b")"}
 _NEXT: Final = re.compile(rb"\n[\s,]*+(?:#jepsen[^\s{]*+)?\{")
 
@@ -55,7 +56,8 @@ class _Reader:
         self._next = first  # the place of the next operation
         self._last = UNSET  # the index that was given last
         self._fast = FastLines()
-        self._learned = 0
+        self._learned = 0  # operations read one by one
+        self._quick = 0  # operations read many at once
         self._closing = b""  # the bracket that ends the history
         self._done = False
         # Operations that were read, and where their spans end, counted from ``_at``.
@@ -95,6 +97,8 @@ class _Reader:
 
     def _lines(self, text: bytes) -> bool:
         """Read operations as long as each has a line of its own; return whether all have."""
+        if self._closing:
+            text = _on_lines(text)
         ends = (np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1).tolist()
         starts = [0, *ends]
         plain = is_plain(text[: starts[-1]])
@@ -102,7 +106,7 @@ class _Reader:
         while low < len(ends):
             high = low + 1
             line = text[starts[low] : ends[low]]
-            if self._learned < _TEACHERS or not (plain or is_plain(line)):
+            if self._learned < _TEACHERS or self._is_in_vain() or not (plain or is_plain(line)):
                 if not self._line(line, ends[low]):
                     return False
             else:
@@ -113,15 +117,22 @@ class _Reader:
             low = high
         return True
 
+    def _is_in_vain(self) -> bool:
+        """Whether most lines had to be read one by one all the same."""
+        return self._learned > max(_PATIENCE, self._quick)
+
     def _run(self, text: bytes, starts: list[int], low: int, high: int) -> bool:
         """Read plain lines, as many at once as possible; return whether each held an operation, or none."""
         raws = self._fast.decode(text[starts[low] : starts[high]], high - low)
         if raws is not None:
             self._raws += raws
             self._ends += starts[low + 1 : high + 1]
+            self._quick += high - low
             return True
         if high - low == 1:
             return self._line(text[starts[low] : starts[high]], starts[high])
+        if self._is_in_vain():
+            return all(self._line(text[starts[at] : starts[at + 1]], starts[at + 1]) for at in range(low, high))
         middle = (low + high) // 2
         return self._run(text, starts, low, middle) and self._run(text, starts, middle, high)
 
@@ -233,3 +244,15 @@ class _Reader:
         if index <= self._last:
             raise ValueError(f"the index is {index} where one above {self._last} should be")
         self._last = index
+
+
+def _on_lines(text: bytes) -> bytes:
+    """The same text, as long as before, with operations on lines of their own where all stood on one.
+
+    Maps in a list within an operation are torn apart too. What begins on such a line does not end there, and so is read
+    token by token, from the text as it was.
+    """
+    between = text.count(b"} {:") + text.count(b"} #")
+    if text.count(b"\n") >= between or not is_plain(text):
+        return text
+    return text.replace(b"} {:", b"}\n{:").replace(b"} #", b"}\n#")

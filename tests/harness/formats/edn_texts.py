@@ -68,6 +68,8 @@ def edn_histories(draw) -> str:
         ["\n", "\n", "\n", " \n", "\n\n", "\n; a comment {:type :ok}\n", " ", "\n#_ {:a 1}\n ", ""]
     )
     body = "".join(op + draw(between) for op in ops)
+    if draw(st.integers(0, 4)) == 0:
+        body = " ".join(op.replace("\n", " ") for op in ops)  # all on one line
     opening, closing = draw(
         st.sampled_from([("", ""), ("", ""), ("[", "]"), ("(", ")\n"), ("\n[\n", "\n]"), ("[", "")])
     )

@@ -7,9 +7,11 @@ from array import array
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.exit_codes import UsageError
-from harness.formats.json_lines import JsonLines, _LineByLine
+from harness.formats.json_lines import JsonLines, _at_once, _LineByLine
 from harness.history import History
 from harness.history_source import Source
 from harness.op import INVOKE, NEMESIS, OK, Op
@@ -123,3 +125,41 @@ def test_blocks_are_what_lines_one_by_one_say(monkeypatch):
     assert at_once.ops == by_line.ops
     for name in ("time", "process", "type", "lengths"):
         np.testing.assert_array_equal(getattr(at_once, name), getattr(by_line, name))
+
+
+PARTS = st.sampled_from(
+    [
+        b"\n",
+        b"}\n{",
+        b"{",
+        b"}",
+        b",",
+        b'"',
+        b" ",
+        b"\r",
+        b"-1",
+        b'"nemesis"',
+        b'"info"',
+        b"null",
+        b"1e3",
+        b"9" * 20,
+        b"\xff",
+    ]
+)
+
+
+@given(st.integers(0, 20), st.data())
+@settings(derandomize=True, deadline=None, max_examples=400)
+def test_a_damaged_block_is_never_taken_at_once(seed, data):
+    text = text_of(random_ops(seed, 6))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        text = text[:at] + data.draw(PARTS) + text[at + data.draw(st.integers(0, 3)) :]
+    at_once = _at_once(text, 0, 0, 0) if text else None
+    if at_once is not None:
+        reader = _LineByLine(0, 0, 0)
+        by_line = reader.block(text)
+        assert (reader.error, reader.torn) == (None, False)
+        assert list(at_once.ops) == list(by_line.ops)
+        for name in ("time", "process", "type", "lengths"):
+            np.testing.assert_array_equal(getattr(at_once, name), getattr(by_line, name))

@@ -18,9 +18,11 @@ from harness.formats.edn_reader import END, EdnError, Unfinished, read_value
 from harness.formats.edn_writer import edn_line
 from harness.formats.form import Malformed
 from harness.formats.json_lines import JsonLines
+from harness.history import History
 from harness.history_source import Source
 from harness.op import Op
 from tests.harness.formats.edn_texts import edn_histories, edn_ops, edn_values, json_ops
+from tests.harness.histories import random_ops
 
 THOROUGH = settings(derandomize=True, deadline=None, max_examples=400)
 
@@ -246,6 +248,23 @@ def test_lines_give_what_tokens_give(text):
         assert text[start:end][form.lead(text[start:end]) :][:1] in (b"{", b"#")
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_all_on_one_line_is_read_as_on_many(seed):
+    lines = [edn_line(op).rstrip() for op in History.from_ops(random_ops(seed, 200)).ops()]
+    lines[150] = lines[150].replace(b":value ", b":value [{:a 1} {:b 2} {:index 3}], :was ")
+    many = all_of(b"\n".join(lines))
+    assert len(many[0]) == len(lines)
+    for one in (b"[" + b" ".join(lines) + b"]", b"(#jepsen.history.Op" + b" #jepsen.history.Op".join(lines) + b" )\n"):
+        assert all_of(one)[0] == many[0]
+        assert all_of(one)[2:] == many[2:]
+
+
+def test_keywords_without_number_end_the_attempt_to_be_fast():
+    lines = [b"{:type :invoke, :process %d, :f :f%d, :value :v%d}\n" % (at, at, at) for at in range(3000)]
+    ops = all_of(b"".join(lines))[0]
+    assert [op["value"] for op in ops] == [f"v{at}" for at in range(3000)]
+
+
 @given(edn_histories().map(str.encode))
 @THOROUGH
 def test_small_reads_give_what_large_ones_give(text):
@@ -289,7 +308,5 @@ def test_what_is_written_is_as_jepsen_writes_it():
 
 
 def test_an_error_is_refused_as_usage():
-    from harness.history import History
-
     with pytest.raises(UsageError, match="line 1: not an operation"):
         History.load(Source.of(b"{:a 1}", "it"))

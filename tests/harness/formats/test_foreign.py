@@ -101,6 +101,8 @@ OK = "{:type :ok, :process 0, :f :read, :value 5}\n"
         INVOKE + OK,
         f"[{INVOKE}{OK}]",
         f"({INVOKE}{OK})\n\n; the end\n",
+        f"[{INVOKE}{OK}]".replace("\n", " "),
+        f"[{INVOKE}{OK}]".replace("\n", " ").replace("{", "#jepsen.history.Op{"),
         f"; a comment\n\n{INVOKE}; another\n\n;{{:type :ok}}\n{OK}\n",
         (INVOKE + OK).replace("\n", ""),
         (INVOKE + OK).replace("\n", " "),
