@@ -11,6 +11,7 @@ from checkers.txn.facts import Facts
 _TOLD: Final = 6  # micro-operations of one transaction
 _LIST_TOLD: Final = 12  # elements
 _LIST_ENDS: Final = (2, 7)
+_ATOM_TOLD: Final = 60  # characters
 
 
 class Quotes:
@@ -78,11 +79,12 @@ def told_value(value: Any) -> str:
     if value is None:
         return "nil"
     if not isinstance(value, list):
-        return json.dumps(value, ensure_ascii=False)
-    told = [told_value(each) for each in value]
-    if len(told) > _LIST_TOLD:
-        told[_LIST_ENDS[0] : -_LIST_ENDS[1]] = ["…"]
-    return f"[{' '.join(told)}]"
+        told = json.dumps(value, ensure_ascii=False)
+        return told if len(told) <= _ATOM_TOLD else f"{told[:_ATOM_TOLD]}…"
+    first, last = _LIST_ENDS
+    if len(value) <= _LIST_TOLD:
+        return f"[{' '.join(map(told_value, value))}]"
+    return f"[{' '.join([*map(told_value, value[:first]), '…', *map(told_value, value[-last:])])}]"
 
 
 def told_micro_op(micro_op: list[Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
+
 from checkers.graph.dsg import Ints
 from checkers.models import rules_out
 from checkers.txn.columns import READ
@@ -98,11 +100,8 @@ class _Telling:
         cycle = [between(a, b, "rw", self._words) for a, b in (txns[:2], txns[1::-1])]
         who = "; ".join(self._words.describe(txn) for txn in txns[:4])
         more = f"; and {len(txns) - 4} more" if len(txns) > 4 else ""
-        row = next(
-            int(row)
-            for row, txn, version in zip(facts.read_row, facts.read_txn, facts.read_version, strict=True)
-            if txn == txns[0] and version == facts.versions.parent[versions[0]]
-        )
+        read = (facts.read_txn == txns[0]) & (facts.read_version == facts.versions.parent[versions[0]])
+        row = int(facts.read_row[np.flatnonzero(read)[0]])
         text = (
             f"lost-update: {len(txns)} transactions read {self._words.key(row)} as {self._words.value(row)}, and each "
             f"replaced it: {who}{more}. {' '.join(edge.why for edge in cycle)} "

@@ -49,11 +49,15 @@ def histories(draw, family):
     return [Op(0, 0, process, kind, "txn", value) for process, kind, value in ops[:keep]]
 
 
+def is_one_sentence(error):
+    assert "\n" not in str(error)
+
+
 def decided(ops, family):
     try:
         verdict = judge(ops, family)
     except UsageError as error:
-        assert "\n" not in str(error)
+        is_one_sentence(error)
         return
     assert verdict.valid in (True, False, "unknown")
     assert all(anomaly.explanation.startswith(anomaly.name) for anomaly in verdict.anomalies)
@@ -72,7 +76,7 @@ def test_values_of_any_shape(value, family, kind):
     try:
         load([Op(0, 0, 0, "invoke", "txn", asked), Op(0, 0, 0, "ok", "txn", value)], family)
     except UsageError as error:
-        assert "\n" not in str(error)
+        is_one_sentence(error)
     assert KINDS[family].recognises(Op(0, 0, 0, "ok", "txn", value)) in (True, False, None)
 
 
