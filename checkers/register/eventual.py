@@ -56,8 +56,7 @@ def eventual(history: Any, ops: Operations, evidence: Evidence) -> tuple[Validit
         elif len(slots) > 1 or known[0] == -2:
             verdicts.add("unknown")
         elif known[0] < begun[key]:
-            after = acknowledged[(ops.key[acknowledged] == key) & (ops.invoked[acknowledged] > known[0])]
-            evidence.add("stale-final-read", _overwritten, narrator, int(own[0]), int(after[0]))
+            evidence.add("stale-final-read", _overwritten, narrator, int(own[0]), int(known[0]), n)
             verdicts.add(False)
         else:
             verdicts.add(True)
@@ -89,7 +88,10 @@ def _differ(narrator: Narrator, reads: list[int]) -> tuple[list[int], str]:
     return narrator.indices(reads[:_TOLD]), text
 
 
-def _overwritten(narrator: Narrator, read: int, write: int) -> tuple[list[int], str]:
+def _overwritten(narrator: Narrator, read: int, done: int, n: int) -> tuple[list[int], str]:
+    ops = narrator.ops
+    of_key = (ops.key == ops.key[read]) & (ops.kind != READ) & (ops.completed < n)
+    write = int(np.flatnonzero(of_key & (ops.invoked > done))[0])
     text = (
         f"when all was over, {narrator.op(read)} saw what had been overwritten: {narrator.op(write)} began when that "
         f"was complete, and was acknowledged."

@@ -165,12 +165,9 @@ def _disorders(number: Ints, head: Ints, part: Ints, invoked: Ints, completed: I
     before = np.where(part_start > 0, latest[np.maximum(part_start - 1, 0)], 0)
     # In the first part of a block, ``before`` is of the block before, which is below all of this one.
     wrong = np.flatnonzero(before > base + completed)
-    found = []
-    for at in wrong.tolist():
-        begin = int(np.searchsorted(head, head[at]))
-        earlier = begin + int(np.argmax(invoked[begin : int(part_start[at])]))
-        found.append(Disorder(int(number[at]), int(number[earlier])))
-    return found
+    holder = np.maximum.accumulate(np.where(base + invoked == latest, np.arange(len(head)), 0))
+    earlier = holder[part_start[wrong] - 1]
+    return [Disorder(*pair) for pair in zip(number[wrong].tolist(), number[earlier].tolist(), strict=True)]
 
 
 def _conflicts(heads: Ints, base: Ints, first_done: Ints, last_begun: Ints) -> list[Conflict]:
