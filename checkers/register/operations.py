@@ -120,7 +120,9 @@ def seen(ops: Operations, n: int) -> Bools:
     by_slot: defaultdict[int, list[int]] = defaultdict(list)
     for at, slot in zip(open_ones.tolist(), ops.slot[open_ones].tolist(), strict=True):
         by_slot[slot].append(at)
-    asked = np.isin(ops.slot[open_ones], observed[happened])
+    slots = np.unique(ops.slot[open_ones])
+    at = np.minimum(np.searchsorted(slots, observed), len(slots) - 1)
+    asked = np.isin(ops.slot[open_ones], slots[at[happened & (slots[at] == observed)]])
     waiting = open_ones[asked].tolist()
     happened[waiting] = True
     while waiting:
@@ -149,7 +151,7 @@ def sources(ops: Operations) -> Sources:
     n, keys = len(ops.kind), len(ops.initial)
     writers = np.concatenate((np.flatnonzero(ops.kind != READ), n + np.arange(keys)))
     slots = np.concatenate((ops.slot[ops.kind != READ], ops.initial))
-    order = np.argsort(slots, kind="stable")
+    order = np.argsort(slots)
     writers, slots = writers[order], slots[order]
     writer = np.full(n, NOBODY, np.int64)
     ambiguous = np.zeros(keys, bool)

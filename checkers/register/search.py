@@ -31,7 +31,7 @@ from checkers.register.machines import IMPOSSIBLE, Action, Machine
 
 _LOOKS: Final = 1024  # steps between two looks at the clock
 _STATES_KEPT: Final = 8
-_MEMO: Final = 20_000_000  # configurations; more would be gigabytes
+_MEMO: Final = 4_000_000  # configurations; more would be gigabytes
 
 
 class Call(NamedTuple):

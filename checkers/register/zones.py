@@ -101,7 +101,7 @@ def zones(ops: Operations, found: Sources, n: int) -> Zones:
     part = np.concatenate((blocks.part[members], np.zeros(keys, np.int64)))
     invoked = np.concatenate((ops.invoked[members], np.full(keys, -2)))
     completed = np.concatenate((ops.completed[members], np.full(keys, -1)))
-    order = np.argsort(head * (int(part.max(initial=0)) + 1) + part, kind="stable")
+    order = np.argsort(head * (int(part.max(initial=0)) + 1) + part)
     number, head, part, invoked, completed = (each[order] for each in (number, head, part, invoked, completed))
 
     starts = np.flatnonzero(np.concatenate((np.ones(1, bool), head[1:] != head[:-1])))
@@ -173,7 +173,7 @@ def _disorders(number: Ints, head: Ints, part: Ints, invoked: Ints, completed: I
 def _conflicts(heads: Ints, base: Ints, first_done: Ints, last_begun: Ints) -> list[Conflict]:
     forward = np.flatnonzero(first_done < last_begun)
     low = base[forward] + first_done[forward]
-    order = np.argsort(low, kind="stable")
+    order = np.argsort(low)
     forward, low = forward[order], low[order]
     high = base[forward] + last_begun[forward]
     top = np.maximum.accumulate(high)

@@ -62,6 +62,19 @@ def test_a_sound_queue_is_never_accused(ops):
         assert not is_fifo(ops)
 
 
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(interleaved(begin, finish), st.permutations(range(10)), st.permutations(range(3, 30)))
+def test_new_names_change_nothing(ops, values, processes):
+    def other(value):
+        return None if value is None else f"e{values[value]}" if value % 2 else values[value] * 10**9
+
+    renamed = [op.replace(process=processes[op.process], value=other(op.value)) for op in ops]
+    assert (judge(QUEUE, ops).counts, judge(QUEUE, ops).valid) == (
+        judge(QUEUE, renamed).counts,
+        judge(QUEUE, renamed).valid,
+    )
+
+
 def filled(count):
     world = Writer()
     for element in range(count):

@@ -46,6 +46,19 @@ def test_sets_are_judged_by_the_definition(ops):
     assert verdict.valid is (not verdict.counts if read else "unknown")
 
 
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(interleaved(begin, finish), st.permutations(range(6)), st.permutations(range(3, 30)))
+def test_new_names_change_nothing(ops, values, processes):
+    def other(value):
+        if isinstance(value, list):
+            return [other(each) for each in value]
+        return None if value is None else f"e{values[value]}"
+
+    renamed = [op.replace(process=processes[op.process], value=other(op.value)) for op in ops]
+    first, second = judge(SET, ops), judge(SET, renamed)
+    assert (first.valid, first.counts, first.details) == (second.valid, second.counts, second.details)
+
+
 def filled(count):
     world = Writer()
     for element in range(count):
