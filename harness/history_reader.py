@@ -17,6 +17,7 @@ from harness.columns import Chunk, ChunkHeader, read_chunks
 from harness.exit_codes import UsageError
 from harness.formats.bulk import Refused, chunk_of
 from harness.formats.form import Block, Format, Malformed, refused
+from harness.formats.tell import format_of
 from harness.history_source import Source
 from harness.op import Op
 from harness.protocols import RowEncoder
@@ -47,14 +48,15 @@ def read(source: Source, form: Format, encoder: RowEncoder, columns: Path | None
     return chunks
 
 
-def first_ops(source: Source, form: Format, count: int) -> list[Op]:
-    """The first operations, at most ``count``.
+def first_ops(source: Source, count: int) -> list[Op]:
+    """The first operations, at most ``count``: what the kind of a history is told from, before it is read.
 
     Raises:
         UsageError: already these are not a history.
     """
+    blocks = format_of(source).blocks(source)
     try:
-        return list(itertools.islice((op for block in form.blocks(source) for op in block.ops), count))
+        return list(itertools.islice((op for block in blocks for op in block.ops), count))
     except Malformed as error:
         raise refused(source, error.at, error.reason) from None
 

@@ -144,7 +144,7 @@ class EncodesMany(Protocol):
 
         Raises:
             ValueError: some value is not of this workload's shape (a TypeError, LookupError, AttributeError means the
-                same): ``encode`` is then asked for one after the other, to find out which and why.
+                same): ``encode`` is then asked for one after the other, to find out which and why, and must be able to.
         """
         ...
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from checkers.bank.columns import BANK_ENCODER
 from checkers.kinds import KINDS, SAMPLE, tell
@@ -103,3 +105,60 @@ def test_every_kind_is_whole():
         assert kind.checkers()
         assert kind.encoder() is not None
         assert kind.summary
+
+
+# Whatever stands in an operation.
+
+scalars = st.none() | st.integers(-2, 4) | st.sampled_from(["a", "", True, 2.5, 2**62, 2**63, -(2**63), 10**30])
+lists = st.lists(scalars, max_size=3)
+micro = st.tuples(st.sampled_from(["append", "r", "w", "x"]), st.integers(0, 2), scalars | lists).map(list)
+sound_micro = st.tuples(st.sampled_from(["append", "r", "w"]), st.integers(0, 2), st.integers(0, 9)).map(list)
+maps = st.dictionaries(st.sampled_from(["id", "from", "to", "amount", "read", "0"]), scalars, max_size=4)
+values = st.one_of(
+    scalars, lists, st.lists(micro, max_size=3), st.lists(sound_micro, max_size=3), maps, st.lists(lists)
+)
+names = st.sampled_from(
+    [
+        "txn",
+        "read",
+        "write",
+        "cas",
+        "get",
+        "put",
+        "append",
+        "add",
+        "enqueue",
+        "dequeue",
+        "drain",
+        "transfer",
+        "timestamp",
+    ]
+)
+entries = st.lists(st.tuples(names, values, values, st.sampled_from(["ok", "fail", "info"])), min_size=1, max_size=3)
+
+
+class OneByOne:
+    """An encoder without its quick way."""
+
+    def __init__(self, encoder):
+        for name in ("name", "version", "fields", "row_fields", "encode"):
+            setattr(self, name, getattr(encoder, name))
+
+
+def outcome(ops, encoder):
+    try:
+        return History.from_ops(ops, encoder).n
+    except UsageError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(entries)
+@settings(derandomize=True, deadline=None, max_examples=150)
+def test_an_encoder_takes_it_or_says_why_not(kind, entries):
+    ops = []
+    for process, (f, asked, done, end) in enumerate(entries):
+        ops += [op(f, asked, "invoke", process), op(f, done if process % 2 else asked, end, process)]
+    said = outcome(ops, KINDS[kind].encoder())
+    assert said == len(ops) or "line " in str(said)
+    assert said == outcome(ops, OneByOne(KINDS[kind].encoder()))

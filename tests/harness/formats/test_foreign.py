@@ -13,6 +13,7 @@ from harness.columns import NEMESIS_CODE
 from harness.exit_codes import UsageError
 from harness.formats.edn_writer import edn_line
 from harness.history import History
+from harness.history_reader import first_ops
 from harness.history_source import Source
 from harness.op import NEMESIS, Op
 from harness.recorder import LINE_LIMIT
@@ -54,6 +55,15 @@ def test_the_corpus_is_read_whole(path):
     for op, line in zip(ops, lines, strict=True):
         assert f":{op.type}" in line
         assert f":{op.f}" in line or "elle" in path.parts
+
+
+@pytest.mark.parametrize("path", [CORPUS / "elle" / "paper-example.edn", CORPUS / "etcd-register" / "etcd_000.log"])
+def test_the_first_operations_can_be_had_alone(path):
+    source = Source.open(path)
+    assert first_ops(source, 3) == list(History.load(path).ops())[:3]
+    assert len(first_ops(source, 10**6)) == History.load(source).n
+    with pytest.raises(UsageError, match="line 1"):
+        first_ops(Source.of(b"{:a 1}", "it"), 1)
 
 
 def test_there_is_a_corpus():
