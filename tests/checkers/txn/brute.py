@@ -96,9 +96,15 @@ def execute(txn, state, lists):
 
 
 def serializable(txns, lists, before):
+    dead_ends = set()
+
     def search(left, state):
         if not left:
             return True
+        here = (frozenset(txn.number for txn in left), frozenset(state.items()))
+        if here in dead_ends:
+            return False
+        dead_ends.add(here)
         for txn in left:
             if any(before(other, txn) for other in left if other is not txn):
                 continue
@@ -113,16 +119,23 @@ def serializable(txns, lists, before):
 def snapshot_isolation(txns, lists, before):
     """Some commit order, some snapshots, of which each is what a beginning of the order had written."""
 
+    dead_ends = set()
+
     def search(left, done, states):
         if not left:
             return True
+        # Snapshots that nobody left may have any more make no difference.
+        oldest = min(first_snapshot(txn, done, before) for txn in left)
+        recent = tuple(frozenset(state.items()) for state in states[oldest:])
+        here = (frozenset(txn.number for txn in left), tuple(txn.number for txn in done[oldest:]), recent)
+        if here in dead_ends:
+            return False
+        dead_ends.add(here)
         for txn in left:
             if any(before(other, txn) for other in left if other is not txn):
                 continue
-            for start in range(len(states)):
+            for start in range(first_snapshot(txn, done, before), len(states)):
                 seen, missed = done[:start], done[start:]
-                if any(before(other, txn) for other in missed):
-                    continue
                 if any(set(other.writes()) & set(txn.writes()) for other in missed):
                     continue
                 following = execute(txn, states[start], lists)
@@ -135,6 +148,11 @@ def snapshot_isolation(txns, lists, before):
         return False
 
     return search(txns, [], [{}])
+
+
+def first_snapshot(txn, done, before):
+    """How many of those that have committed it must see, in their order."""
+    return max((at + 1 for at, other in enumerate(done) if before(other, txn)), default=0)
 
 
 def version_orders(txns):

@@ -6,6 +6,7 @@ from harness.op import Op
 
 PLAN = {  # how a transaction behaves: weights of a store that is sound, and of worse ones
     "sound": {"atomic": 1},
+    "isolated": {"isolated": 1},
     "snapshot": {"atomic": 2, "snapshot": 6, "stale": 1},
     "careless": {"atomic": 4, "snapshot": 2, "stale": 2, "single": 2, "overwrite": 1},
     "broken": {"atomic": 1, "snapshot": 1, "stale": 1, "single": 3, "overwrite": 3},
@@ -122,6 +123,11 @@ class Chaos:
                 txn["base"] = dict(self.state)
             self.run(txn)
             txn["out"] = self.outcome()
+            # First committer wins: what it writes must still be what it was.
+            if txn["how"] == "isolated" and any(
+                f != "r" and self.state.get(key) != txn["base"].get(key) for f, key, _ in txn["value"]
+            ):
+                txn["out"] = "fail"
             if txn["out"] in ("ok", "applied"):
                 self.apply(txn)
         elif isinstance(what, int):
@@ -161,7 +167,7 @@ class Chaos:
             done = self.altered(txn["done"]) if self.wild else txn["done"]
             self.record(process, "ok", done)
             return False
-        if out == "unknown" and self.rng.random() < 0.5 and txn["how"] != "single":
+        if out == "unknown" and self.rng.random() < 0.5 and txn["how"] not in ("single", "isolated"):
             late.append(txn)
         if out == "fail":
             self.record(process, "fail", txn["value"])
