@@ -5,8 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
+from checkers.graph.dsg import RW, WR, WW
 from checkers.models import MONOTONIC_READS, MONOTONIC_WRITES, READ_YOUR_WRITES
 from checkers.register.causal_order import Place
+from checkers.register.sequential import Contradiction
 from checkers.register.words import Narrator
 
 _FURTHEST: Final = 200_000  # operations that are looked through for a way from one to another
@@ -53,13 +55,31 @@ class CausalWords:
             why += ", which saw something later"
         return say.indices([by, observer]), f"{saw}, but {why}."
 
-    def no_order(self, members: list[int]) -> tuple[list[int], str]:
+    def no_order(self, why: Contradiction) -> tuple[list[int], str]:
         """Operations that no order of all keys puts right."""
         say = self._narrator
-        if not members:
-            return [], "what must precede what, by reads, writes and the order of each process, is circular."
-        text = "no order of all operations that keeps the order of each process fits what these saw and wrote: "
-        return say.indices(members), f"{text}{say.listed(members, len(members))}."
+        text = "no order of all operations keeps the order of each process and fits what was read"
+        if why.steps:
+            members = [source for source, _, _ in why.steps]
+            steps = [self._step(*step) for step in why.steps[:_STEPS]]
+            more = len(why.steps) - len(steps)
+            steps += [f"{more} more steps lead back to the first"] if more else []
+            return say.indices(
+                members[:_STEPS]
+            ), f"{text}, for here each must come before the next: {'; '.join(steps)}."
+        if why.members:
+            return say.indices(why.members), f"{text}, not even of these: {say.listed(why.members, len(why.members))}."
+        return [], f"{text}; all were tried."
+
+    def _step(self, source: int, target: int, label: str) -> str:
+        first, second = self._narrator.op(source), self._narrator.op(target)
+        if label == RW:
+            return f"{first} did not yet see {second}"
+        if label == WR:
+            return f"{second} saw what {first} wrote"
+        if label == WW:
+            return f"{second} replaced what {first} wrote, or a later value"
+        return f"process {int(self._narrator.ops.process[source])} did {first} before {second}"
 
     def _seen(self, written: int) -> str:
         return "the initial value" if written < 0 else f"what {self._narrator.op(written)} wrote"

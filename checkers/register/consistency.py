@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+import numpy as np
+
 from checkers.evidence import Evidence
 from checkers.graph.search import OutOfTime
 from checkers.models import (
@@ -30,7 +32,7 @@ from checkers.register.causal_order import Clocks, TooMuch, in_order, places
 from checkers.register.causal_words import CausalWords
 from checkers.register.eventual import eventual
 from checkers.register.linearizability import Judgement, linearizability
-from checkers.register.operations import Operations, Sources, operations_of, seen, sources
+from checkers.register.operations import NOBODY, Operations, Sources, operations_of, seen, sources
 from checkers.register.sequential import sequential
 from checkers.register.sessions import session_misses
 from checkers.register.words import Narrator
@@ -68,10 +70,11 @@ class RegisterConsistency:
         evidence.counts += first.counts
         decided: dict[str, Validity] = dict.fromkeys(OF_REGISTERS, "unknown")
         decided[LINEARIZABLE] = first.valid
-        notes = [first.note] if first.note else []
+        notes = {LINEARIZABLE: first.note}
         if first.valid is not True and len(ops.kind):
             _Below(history, ops, evidence, decided, notes).decide(context, first)
         models = closed(decided)
+        left = dict.fromkeys(note for model, note in notes.items() if models[model] == "unknown")
         return Verdict(
             self.name,
             valid=answer(models, context.asked),
@@ -79,7 +82,7 @@ class RegisterConsistency:
             counts=dict(evidence.counts),
             models=models,
             details=first.details,
-            note="; ".join(notes),
+            note="; ".join(left),
         )
 
 
@@ -87,7 +90,7 @@ class _Below:
     """The models below linearizability."""
 
     def __init__(
-        self, history: Any, ops: Operations, evidence: Evidence, decided: dict[str, Validity], notes: list[str]
+        self, history: Any, ops: Operations, evidence: Evidence, decided: dict[str, Validity], notes: dict[str, str]
     ) -> None:
         self._history, self._ops = history, ops
         self._evidence, self._decided, self._notes = evidence, decided, notes
@@ -96,20 +99,27 @@ class _Below:
     def decide(self, context: CheckContext, first: Judgement) -> None:
         """Fill in what can be found out."""
         self._decided[EVENTUAL], note = eventual(self._history, self._ops, self._evidence)
-        if note:
-            self._notes.append(f"eventual: {note}")
+        self._notes[EVENTUAL] = f"eventual: {note}"
         found = sources(self._ops)
+        # Without what keys with repeated values tell there is less of a causal order, and less to be reflected:
+        # what is broken even so is broken, but nothing else can be said.
+        clear = found._replace(writer=np.where(found.ambiguous[self._ops.key], NOBODY, found.writer))
+        try:
+            self._causal(clear, context, first)
+        except TooMuch:
+            self._leave("causal and the session guarantees: too long, or of too many processes")
         if found.ambiguous.any():
-            self._notes.append("causal and the session guarantees: a value that was seen was written more than once")
-        else:
-            try:
-                self._causal(found, context, first)
-            except TooMuch:
-                self._notes.append("causal and the session guarantees: too long, or of too many processes")
+            self._leave("causal and the session guarantees: a value that was seen was written more than once")
         if self._decided[CAUSAL] is False or first.counts["double-cas"]:
             self._decided[SEQUENTIAL] = False
         else:
             self._sequential(found, context)
+
+    def _leave(self, note: str) -> None:
+        for model in (CAUSAL, *SESSIONS):
+            self._notes.setdefault(model, note)
+            if self._decided[model] is not False:
+                self._decided[model] = "unknown"
 
     def _causal(self, found: Sources, context: CheckContext, first: Judgement) -> None:
         if first.counts["ThinAirRead"] or first.counts["CyclicCO"]:
@@ -120,7 +130,7 @@ class _Below:
             self._decided[CAUSAL] = False
             if not first.counts["CyclicCO"]:
                 self._evidence.add("CyclicCO", self._words.circle, circle)
-            self._notes.append("the session guarantees: the causal order is circular")
+            self._leave("the session guarantees: the causal order is circular")
             return
         clocks = Clocks(place, order, context.deadline)
         self._words.place = place
@@ -140,15 +150,14 @@ class _Below:
         deadline = context.deadline
         if SEQUENTIAL not in context.asked:
             if len(self._ops.kind) > _UNASKED:
-                self._notes.append("sequential: not tried, since nobody asked for it and the history is long")
+                self._notes[SEQUENTIAL] = "sequential: not tried, since nobody asked for it and the history is long"
                 return
             deadline = min(deadline, time.monotonic() + _UNASKED_S)
         try:
             answered = sequential(self._ops, found, self._history.n, deadline)
         except OutOfTime:
-            self._notes.append("sequential: the search did not end in time")
+            self._notes[SEQUENTIAL] = "sequential: the search did not end in time"
             return
-        self._decided[SEQUENTIAL] = answered is True
-        if answered is not True:
-            members = answered.members if answered else []
-            self._evidence.add("non-sequential", self._words.no_order, members)
+        self._decided[SEQUENTIAL] = answered is None
+        if answered is not None:
+            self._evidence.add("non-sequential", self._words.no_order, answered)

@@ -93,7 +93,7 @@ def _overwritten(narrator: Narrator, read: int, done: int, n: int) -> tuple[list
     of_key = (ops.key == ops.key[read]) & (ops.kind != READ) & (ops.completed < n)
     write = int(np.flatnonzero(of_key & (ops.invoked > done))[0])
     text = (
-        f"when all was over, {narrator.op(read)} saw what had been overwritten: {narrator.op(write)} began when that "
-        f"was complete, and was acknowledged."
+        f"when all was over, {narrator.op(read)} saw what had been overwritten: {narrator.op(write)} was acknowledged"
     )
+    text += "." if done < 0 else ", and it had begun when that was complete."
     return narrator.indices([write, read]), text

@@ -8,13 +8,16 @@ interleavings are searched.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from checkers.graph.case import Case, with_orders
+from checkers.graph.cycles import telling_cycles
 from checkers.graph.dsg import NONE, Versions
-from checkers.graph.levels import is_cyclic, ordered
+from checkers.graph.levels import groups_at, ordered, within
 from checkers.graph.open_orders import chains_of, prefix_pairs, ranked
-from checkers.graph.orders_search import Orders, Refutation
+from checkers.graph.orders_search import Orders
 from checkers.graph.realtime import NEVER, Intervals
 from checkers.models import LEVELS, ORDERS, SERIALIZABLE
 from checkers.register.causal import observers
@@ -27,8 +30,20 @@ _LEVEL = LEVELS.index(SERIALIZABLE)
 _ORDER = ORDERS.index("process")
 
 
-def sequential(ops: Operations, found: Sources, n: int, deadline: float) -> Refutation | bool:
-    """Whether there is such an order; if not, a few operations among which there is none, where that is known.
+class Contradiction(NamedTuple):
+    """Why there is no order: numbers of operations.
+
+    Attributes:
+        steps: a circle of what must come before what: earlier, later, label; the last leads back to the first.
+        members: a few operations among which there is no order, where there is no such circle.
+    """
+
+    steps: list[tuple[int, int, str]]
+    members: list[int]
+
+
+def sequential(ops: Operations, found: Sources, n: int, deadline: float) -> Contradiction | None:
+    """Why there is no such order; None if there is.
 
     Args:
         ops: the operations that happened. No two cas replaced the same value.
@@ -40,21 +55,30 @@ def sequential(ops: Operations, found: Sources, n: int, deadline: float) -> Refu
         OutOfTime: the deadline has passed.
     """
     if found.ambiguous.any():
-        processes: dict[int, list[Step]] = {}
-        columns = (ops.process, ops.key, ops.kind, ops.slot, ops.old_slot, ops.completed, ops.invoked)
-        for process, key, kind, slot, old, completed, invoked in zip(*(each.tolist() for each in columns), strict=True):
-            processes.setdefault(process, []).append((key, (kind, slot, old), completed < n, invoked))
-        return interleave(list(processes.values()), [register(slot) for slot in ops.initial.tolist()], deadline)
+        return None if _interleaves(ops, n, deadline) else Contradiction([], [])
     case = _case(ops, found, n)
     graph = case.dependencies()
     chains = chains_of(case)
     if chains is not None:
         graph = with_orders(graph, case, *prefix_pairs(case, chains))
-    if is_cyclic(ordered(graph, case.intervals, case.process, _ORDER), _LEVEL):
-        return False
+    groups = groups_at(ordered(graph, case.intervals, case.process, _ORDER), _LEVEL)
+    if groups:
+        group = min(groups, key=len)
+        inner, intervals = within(graph, case.intervals, group)
+        cycle = next(telling_cycles(inner, intervals, case.process[group], group.tolist()))
+        return Contradiction(cycle.steps, [])
     if chains is None or not chains.are_open:
-        return True
-    return Orders(case, ranked(chains, case, graph), graph).settle(_LEVEL, _ORDER, deadline) or True
+        return None
+    refuted = Orders(case, ranked(chains, case, graph), graph).settle(_LEVEL, _ORDER, deadline)
+    return Contradiction([], refuted.members) if refuted else None
+
+
+def _interleaves(ops: Operations, n: int, deadline: float) -> bool:
+    processes: dict[int, list[Step]] = {}
+    columns = (ops.process, ops.key, ops.kind, ops.slot, ops.old_slot, ops.completed, ops.invoked)
+    for process, key, kind, slot, old, completed, invoked in zip(*(each.tolist() for each in columns), strict=True):
+        processes.setdefault(process, []).append((key, (kind, slot, old), completed < n, invoked))
+    return interleave(list(processes.values()), [register(slot) for slot in ops.initial.tolist()], deadline)
 
 
 def _case(ops: Operations, found: Sources, n: int) -> Case:
