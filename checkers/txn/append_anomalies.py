@@ -18,8 +18,8 @@ from harness.columns import FAIL_CODE
 Odd = dict[str, NDArray[np.integer]]
 
 
-class AppendAnomalies(NamedTuple):
-    """Where to look.
+class Reads(NamedTuple):
+    """What reads have shown, and all that they can be held against.
 
     Attributes:
         txns: the transactions.
@@ -44,7 +44,7 @@ class AppendAnomalies(NamedTuple):
     intermediate: Mask
 
 
-def odd_lists(here: AppendAnomalies) -> Odd:
+def odd_lists(here: Reads) -> Odd:
     """Lists that cannot be, as rows of reads; ``dirty-update`` and ``own-order`` as pairs of rows."""
     ops, wrote, lists, line = here.ops, here.wrote, here.lists, here.lists.timelines
     counted = here.committed[ops.txn]
@@ -65,7 +65,7 @@ def odd_lists(here: AppendAnomalies) -> Odd:
     }
 
 
-def _showing(here: AppendAnomalies, odd: Mask, diverging: Longs) -> Longs:
+def _showing(here: Reads, odd: Mask, diverging: Longs) -> Longs:
     """Reads of transactions that count in which one of these elements is."""
     if not odd.any():
         return np.zeros(0, np.int64)
@@ -82,7 +82,7 @@ def _showing(here: AppendAnomalies, odd: Mask, diverging: Longs) -> Longs:
     return np.sort(np.concatenate((found, diverging[among])))
 
 
-def _duplicates(here: AppendAnomalies, diverging: Longs) -> Mask:
+def _duplicates(here: Reads, diverging: Longs) -> Mask:
     """Elements that were in their list before."""
     lists, line = here.lists, here.lists.timelines
     odd = np.zeros(len(here.ops.what), bool)
@@ -104,7 +104,7 @@ def _duplicates(here: AppendAnomalies, diverging: Longs) -> Mask:
     return odd
 
 
-def _intermediate_reads(here: AppendAnomalies, diverging: Longs) -> Longs:
+def _intermediate_reads(here: Reads, diverging: Longs) -> Longs:
     """Reads that end with what another transaction appended before it was done with the key."""
     if not here.intermediate.any():
         return np.zeros(0, np.int64)
@@ -118,7 +118,7 @@ def _intermediate_reads(here: AppendAnomalies, diverging: Longs) -> Longs:
     return np.sort(rows[odd])
 
 
-def _own_order(here: AppendAnomalies) -> Longs:
+def _own_order(here: Reads) -> Longs:
     """Two appends of one transaction to one key, the later of which was seen before the earlier one, or without it."""
     ops, groups = here.ops, here.groups
     of_row = np.full(len(ops.what), NONE, np.int32)
@@ -131,7 +131,7 @@ def _own_order(here: AppendAnomalies) -> Longs:
     return np.stack((one[odd], other[odd]), axis=1)
 
 
-def _dirty(here: AppendAnomalies, failed: Mask) -> Longs:
+def _dirty(here: Reads, failed: Mask) -> Longs:
     """Elements of transactions that failed, and the next one of a transaction that counts."""
     line = here.lists.timelines
     if not failed.any():
@@ -146,7 +146,7 @@ def _dirty(here: AppendAnomalies, failed: Mask) -> Longs:
     return np.stack((line.element[at], line.element[following[at]]), axis=1)
 
 
-def odd_groups(here: AppendAnomalies) -> tuple[Odd, Longs]:
+def odd_groups(here: Reads) -> tuple[Odd, Longs]:
     """What is odd inside transactions, as rows of reads; and reads that contradict their own transaction.
 
     The latter show what others wrote, if they show nothing else.
@@ -163,7 +163,7 @@ def odd_groups(here: AppendAnomalies) -> tuple[Odd, Longs]:
     return {"internal": contradicting, "future-read": np.array(future, np.int64)}, plain
 
 
-def _suspicious(here: AppendAnomalies) -> Iterator[Longs]:
+def _suspicious(here: Reads) -> Iterator[Longs]:
     """The groups that a look at lengths and places does not clear; all that are odd are among them."""
     groups, ops, lists, line = here.groups, here.ops, here.lists, here.lists.timelines
     sizes = np.bincount(groups.begin, minlength=1)

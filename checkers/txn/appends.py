@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkers.graph.dsg import NONE, Ints, Versions
-from checkers.txn.append_anomalies import AppendAnomalies, odd_groups, odd_lists
+from checkers.txn.append_anomalies import Reads, odd_groups, odd_lists
 from checkers.txn.columns import DIVERGING, ELEMENT, READ, WRITE
 from checkers.txn.facts import Facts, Groups, ambiguous_of, committed_of, groups_of, last_of_each
 from checkers.txn.micro_ops import Longs, Mask, MicroOps, Written, micro_ops_of, transactions_of, written
@@ -31,6 +31,16 @@ class AppendFacts(NamedTuple):
     facts: Facts
     lists: Lists
     lost: list[Longs]
+
+
+class _Placed(NamedTuple):
+    """Versions whose place is known, the initial ones first."""
+
+    writer: Ints
+    parent: Ints
+    key: Ints
+    last: Ints  # the last write in each
+    newest: Ints  # of each key, the last version
 
 
 class _Chain(NamedTuple):
@@ -60,7 +70,7 @@ def append_facts(history: Any) -> AppendFacts:
 
     versions, key, last, chain = _versions(ops, wrote, committed, lists)
     intermediate = _intermediate(ops, wrote, groups)
-    context = AppendAnomalies(txns, ops, wrote, committed, lists, groups, chain.first, chain.kept, intermediate)
+    context = Reads(txns, ops, wrote, committed, lists, groups, chain.first, chain.kept, intermediate)
     odd = odd_lists(context)
     inside, seen_inside = odd_groups(context)
     read_row, read_version = _external_reads(ops, lists, groups, chain, seen_inside)
@@ -83,37 +93,23 @@ def append_facts(history: Any) -> AppendFacts:
 
 
 def _versions(ops: MicroOps, wrote: Written, committed: Mask, lists: Lists) -> tuple[Versions, Ints, Ints, _Chain]:
-    m, line = len(ops.keys), lists.timelines
+    """The versions, of each its key and its last write, and what lists show of them."""
+    line = lists.timelines
     write = wrote.seen[line.element]
-    writer = np.where(write >= 0, wrote.txn[write], NONE) if len(wrote.row) else write
     places = np.arange(len(write), dtype=np.int32)
     first = np.full(len(wrote.row), NONE, np.int32)
     there = np.flatnonzero(write >= 0)[::-1]
     first[write[there]] = there
     trusted = places - line.start[line.key] < line.trusted[line.key]
-    kept = trusted & (writer >= 0) & committed[writer]
-    kept[kept] = first[write[kept]] == places[kept]
+    kept = trusted & (write >= 0)
+    kept[kept] = committed[wrote.txn[write[kept]]] & (first[write[kept]] == places[kept])
 
     at = np.flatnonzero(kept)
-    begins = np.ones(len(at), bool)
-    begins[1:] = (line.key[at[1:]] != line.key[at[:-1]]) | (writer[at[1:]] != writer[at[:-1]])
-    number = (m - 1 + np.cumsum(begins)).astype(np.int32)
-    starts = at[begins]
-    placed_key = line.key[starts]
-    parent = np.arange(m - 1, m - 1 + len(starts), dtype=np.int32)
-    opens = np.ones(len(starts), bool)
-    opens[1:] = placed_key[1:] != placed_key[:-1]
-    parent[opens] = placed_key[opens]
+    placed, number = _placed(line.key[at], wrote.txn[write[at]], write[at], len(ops.keys))
     of_write = np.full(len(wrote.row), NONE, np.int32)
     of_write[write[at]] = number
-    last = write[at[last_of_each(number)]]
-
-    newest = np.arange(m, dtype=np.int32)
-    newest[placed_key] = np.arange(m, m + len(starts), dtype=np.int32)
-    initial = np.full(m, NONE, np.int32)
-    known = (np.concatenate((initial, writer[starts])), np.concatenate((initial, last)))
     open_writes = np.flatnonzero(committed[wrote.txn] & (of_write < 0))
-    further = _unplaced(wrote, open_writes, newest, known, of_write)
+    further = _unplaced(wrote, open_writes, placed, of_write)
 
     shown = np.full(len(places), NONE, np.int32)
     shown[at] = number
@@ -125,31 +121,56 @@ def _versions(ops: MicroOps, wrote: Written, committed: Mask, lists: Lists) -> t
     outside = np.flatnonzero(~trusted & (write >= 0))
     shown[outside] = of_write[write[outside]]
 
-    versions = Versions(
-        np.concatenate((known[0], wrote.txn[further])),
-        np.concatenate((initial, parent, np.full(len(further), NONE, np.int32))),
+    parent = np.concatenate((placed.parent, np.full(len(further), NONE, np.int32)))
+    versions = Versions(np.concatenate((placed.writer, wrote.txn[further])), parent)
+    key = np.concatenate((placed.key, wrote.key[further]))
+    return versions, key, np.concatenate((placed.last, further)), _Chain(shown, first, kept)
+
+
+def _placed(key: Ints, writer: Ints, write: Ints, m: int) -> tuple[_Placed, Ints]:
+    """The initial versions and those of these elements, which stand in the order of their keys' timelines.
+
+    Returns:
+        The versions, and of each element the version that it is in.
+    """
+    begins = np.ones(len(key), bool)
+    begins[1:] = (key[1:] != key[:-1]) | (writer[1:] != writer[:-1])
+    number = (m - 1 + np.cumsum(begins)).astype(np.int32)
+    own_key = key[begins]
+    parent = np.arange(m - 1, m - 1 + len(own_key), dtype=np.int32)
+    opens = np.ones(len(own_key), bool)
+    opens[1:] = own_key[1:] != own_key[:-1]
+    parent[opens] = own_key[opens]
+    keys = np.arange(m, dtype=np.int32)
+    newest = keys.copy()
+    newest[own_key] = np.arange(m, m + len(own_key), dtype=np.int32)
+    initial = np.full(m, NONE, np.int32)
+    placed = _Placed(
+        np.concatenate((initial, writer[begins])),
+        np.concatenate((initial, parent)),
+        np.concatenate((keys, own_key)),
+        np.concatenate((initial, write[last_of_each(number)])),
+        newest,
     )
-    keys = np.concatenate((np.arange(m, dtype=np.int32), placed_key, wrote.key[further]))
-    return versions, keys, np.concatenate((known[1], further)), _Chain(shown, first, kept)
+    return placed, number
 
 
-def _unplaced(wrote: Written, writes: Longs, newest: Ints, known: tuple[Ints, Ints], of_write: Ints) -> Ints:
+def _unplaced(wrote: Written, writes: Longs, placed: _Placed, of_write: Ints) -> Ints:
     """The last write of each version whose place is open; enters the versions of all these writes into ``of_write``.
 
     What a transaction appended right after the last element that was seen, which is its own too, belongs to that
     version.
     """
-    writer, last = known
-    tail = newest[wrote.key[writes]]
-    same = writer[tail] == wrote.txn[writes]
-    same[same] = wrote.row[last[tail[same]]] < wrote.row[writes[same]]
+    tail = placed.newest[wrote.key[writes]]
+    same = placed.writer[tail] == wrote.txn[writes]
+    same[same] = wrote.row[placed.last[tail[same]]] < wrote.row[writes[same]]
     of_write[writes[same]] = tail[same]
     rest = writes[~same]
     rest = rest[np.argsort(wrote.row[rest], kind="stable")]
-    code = wrote.txn[rest].astype(np.int64) * len(newest) + wrote.key[rest]
+    code = wrote.txn[rest].astype(np.int64) * len(placed.newest) + wrote.key[rest]
     order = np.argsort(code, kind="stable")
     ends = last_of_each(code[order])
-    number = len(writer) + np.cumsum(ends) - ends
+    number = len(placed.writer) + np.cumsum(ends) - ends
     of_write[rest[order]] = number
     return rest[order[ends]].astype(np.int32)
 
