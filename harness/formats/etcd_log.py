@@ -1,4 +1,4 @@
-"""What Jepsen's old tests print: ``INFO  jepsen.util - PROCESS<tab>:type<tab>:f<tab>VALUE``, an operation a line.
+"""What Jepsen's old tests print: ``INFO  jepsen.util - PROCESS :type :f VALUE``, an operation a line, with tabs.
 
 ``nil`` is the value of a read that was not answered yet, ``[a b]`` that of a cas from a to b; ``:info`` has
 ``:timed-out`` where the value would be, which is an error here and no value.
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from harness.formats.edn_ops import raw_of, settled
-from harness.formats.edn_reader import END, EdnError, Unfinished, read_value
+from harness.formats.edn_reader import END, Closed, EdnError, Unfinished, read_value
 from harness.formats.form import Block, Malformed, block_of, ints
 from harness.history_source import Source
 from harness.op import Op
 
 BEGINNING: Final = re.compile(rb"\s*INFO\s+jepsen\.util\s+-\s")
-_LINE: Final = re.compile(rb"INFO\s+jepsen\.util\s+-\s+(\S+)\t(:\w+)\t(:\S+)\t([^\t\n\r]+)(?:\t([^\n\r]+))?\s*")
+_LINE: Final = re.compile(rb"INFO\s+jepsen\.util\s+-\s+(\S+)\s+(:\w+)\s+(:\S+)\s+(.+)\s*")
+_NAMES: Final = ("process", "type", "f", "value", "error")
 
 
 class EtcdLog:
@@ -61,8 +62,10 @@ class EtcdLog:
         match = _LINE.fullmatch(text)
         if match is None:
             raise ValueError("not a line of Jepsen's log: INFO jepsen.util - PROCESS, :type, :f and a value")
-        names = ("process", "type", "f", "value", "error")
-        fields = {name: _value(part) for name, part in zip(names, match.groups(), strict=True) if part is not None}
+        parts = [value for column in match.groups() for value in _values(column)]
+        if not len(_NAMES) - 1 <= len(parts) <= len(_NAMES):
+            raise ValueError("not one value in a column")
+        fields = dict(zip(_NAMES, parts, strict=False))
         if fields["type"] == "info" and match[4].startswith(b":") and "error" not in fields:
             fields["error"] = fields.pop("value")
         return settled(raw_of(fields), index)
@@ -73,11 +76,17 @@ class EtcdLog:
         return 0
 
 
-def _value(text: bytes) -> object:
+def _values(text: bytes) -> list[Any]:
+    """The values in a column: one, and in the last an error may follow."""
+    values: list[Any] = []
+    at = 0
     try:
-        value, end = read_value(text + b" ")
-        if value is END or read_value(text + b" ", end)[0] is not END:
-            raise ValueError("not one value in a column")
+        while True:
+            value, at = read_value(text + b" ", at)
+            if value is END:
+                return values
+            if isinstance(value, Closed):
+                raise ValueError("not EDN: a bracket closes nothing")  # noqa: TRY004 (it is the file that is wrong)
+            values.append(value)
     except (EdnError, Unfinished) as error:
         raise ValueError(str(error) or "not EDN: a value does not end") from None
-    return value

@@ -80,6 +80,18 @@ def test_registers_of_etcd():
     assert {type(op.value) for op in ops if op.f == "write" and op.type == "ok"} == {int}
 
 
+def test_logs_may_have_errors_and_nemeses():
+    history = load(
+        "INFO  jepsen.util - 0\t:invoke\t:cas\t[1 2]\n"
+        'INFO  jepsen.util - :nemesis\t:info\t:start\t"cut"\n'
+        "INFO  jepsen.util - 0\t:fail\t:cas\t[1 2]\t[:refused 5]\n"
+    )
+    assert list(history.ops())[1:] == [
+        Op(1, 0, NEMESIS, "info", "start", "cut"),
+        Op(2, 0, 0, "fail", "cas", [1, 2], ["refused", 5]),
+    ]
+
+
 def test_kv_values_have_their_key():
     ops = list(History.load(CORPUS / "kv" / "c01-bad.txt").ops())
     assert [(op.process, op.type, op.f, op.value) for op in ops[:4]] == [
@@ -123,6 +135,7 @@ OK = "{:type :ok, :process 0, :f :read, :value 5}\n"
         INVOKE + OK.replace("\n", ""),
         (INVOKE + OK).replace("\n", "\r\n"),
         "INFO  jepsen.util - 0\t:invoke\t:read\tnil\nINFO  jepsen.util - 0\t:ok\t:read\t5\n",
+        "INFO  jepsen.util - 0   :invoke :read   nil\r\nINFO  jepsen.util - 0   :ok     :read   5",
     ],
 )
 def test_the_layout_does_not_matter(text, tmp_path):
@@ -254,6 +267,8 @@ def test_a_torn_line_of_a_log_is_a_warning():
         ("INFO jepsen.util - 0\t:invoke\t:read\tnil\nINFO jepsen.util - 0\t:ok\t:read\t5]\n", ["line 2"]),
         ("INFO jepsen.util - 0\t:invoke\t:read\tnil\nINFO jepsen.util - 0\t:ok\t:read\t[5\n", ["line 2"]),
         ("INFO jepsen.util - 0\t:invoke\t:read\tnil\nINFO jepsen.util - x\t:ok\t:read\t[5\n", ["line 2"]),
+        ("INFO jepsen.util - 0\t:invoke\t:read\tnil 5 6\n", ["line 1", "one value"]),
+        ("INFO jepsen.util - 0\t:invoke\t:read\t;\n", ["line 1", "one value"]),
         ("# a readme\n", ["line 1", "not JSON"]),
         ("[]", []),
     ],
