@@ -10,7 +10,7 @@ from typing import NamedTuple
 from checkers.graph.case import Case, with_orders
 from checkers.graph.dsg import RW, Dependencies
 from checkers.graph.levels import HIGHEST, NONADJACENT, broken
-from checkers.graph.open_orders import chains_of, prefix_pairs, ranked
+from checkers.graph.open_orders import chains_of, prefix_pairs
 from checkers.graph.orders_search import Orders, Refutation
 from checkers.graph.search import OutOfTime
 from checkers.models import GRID, ORDERS
@@ -59,16 +59,16 @@ def decide(case: Case, asked: Collection[str] = (), deadline: float = math.inf) 
         return Decision(known, _named(cells), [])
     left = [cell for cell, valid in cells.items() if valid and cell[0] >= NONADJACENT]
     cells |= dict.fromkeys(left, "unknown")
-    orders = Orders(case, ranked(chains, case, isolated), isolated)
+    orders = Orders(case, chains, isolated)
     refuted = []
     left.sort(key=lambda cell: (GRID[cell[0]][cell[1]] in asked, sum(cell), cell))
     while left:
         cell = left.pop()
         if cells[cell] != "unknown":
             continue
-        share = (deadline - time.monotonic()) / (len(left) + 1)
+        now = time.monotonic()
         try:
-            found = orders.settle(*cell, time.monotonic() + share)
+            found = orders.settle(*cell, now + (deadline - now) / (2 if left else 1))
         except OutOfTime:
             continue
         if found is not None:

@@ -17,7 +17,6 @@ from checkers.graph.decide import decide
 from checkers.graph.dsg import Dependencies
 from checkers.graph.explain import Narrator, explain_cycle
 from checkers.graph.levels import HIGHEST, REALTIME, groups_at, ordered
-from checkers.graph.realtime import Intervals
 from checkers.graph.refuted_words import explain_refutation
 from checkers.models import TRANSACTIONAL, answer, closed, rank
 from harness.protocols import CheckContext
@@ -104,7 +103,5 @@ def _cycles(case: Case, known: Dependencies, groups: list[NDArray[np.int64]]) ->
     n = len(case.process)
     inner = {label: split(edges, groups, n) for label, edges in known.items()}
     for place, group in enumerate(groups):
-        intervals = case.intervals
-        own = Intervals(intervals.invoked[group], intervals.completed[group], intervals.length)
         parts = {label: pieces[place] for label, pieces in inner.items()}
-        yield from telling_cycles(parts, own, case.process[group], group.tolist())
+        yield from telling_cycles(parts, case.intervals.of(group), case.process[group], group.tolist())

@@ -49,7 +49,9 @@ class Ordered(NamedTuple):
     order: Edges
 
 
-def ordered(dependencies: Mapping[str, Edges], intervals: Intervals, process: Ints, order: int) -> Ordered:
+def ordered(
+    dependencies: Mapping[str, Edges], intervals: Intervals, process: NDArray[np.integer], order: int
+) -> Ordered:
     """Add an order of ``checkers.models.ORDERS`` to dependencies: none, that of processes, or that of time."""
     if order == REALTIME:
         edges, nodes = realtime_edges(intervals)
@@ -57,7 +59,7 @@ def ordered(dependencies: Mapping[str, Edges], intervals: Intervals, process: In
     return Ordered(len(process), 0, dependencies, process_edges(intervals, process) if order else NOTHING)
 
 
-def process_edges(intervals: Intervals, process: Ints) -> Edges:
+def process_edges(intervals: Intervals, process: NDArray[np.integer]) -> Edges:
     """Each transaction to the next of its process; what may take effect later, or earlier, has no edge out, or in."""
     source: list[int] = []
     target: list[int] = []
@@ -149,7 +151,7 @@ def within(
     """Dependencies and intervals of some transactions alone (in ascending order), renumbered by their places."""
     n = len(intervals.invoked)
     inner = {label: split(edges, [members], n)[0] for label, edges in dependencies.items()}
-    return inner, Intervals(intervals.invoked[members], intervals.completed[members], intervals.length)
+    return inner, intervals.of(members)
 
 
 def joined(parts: Sequence[Edges]) -> Edges:

@@ -1,18 +1,18 @@
 """Looks for an order of the versions that a model allows, or shows that there is none.
 
 First the guess of ``checkers.graph.open_orders``: if the graph that it makes has no forbidden cycle, the history is
-proved valid. Else the transactions on its cycles, with all who wrote or read what is open among them, are taken out and
-decided exactly (``checkers.graph.search``). These few are a relaxation of the whole: what has no order among them has
-none at all, and the history is proved invalid. If they have one, the guess is changed accordingly and tried again; a
-new cycle must lead through others, who are added. So it ends, at the latest when all transactions were taken out; in
-practice after a few rounds. This is the way of solvers modulo theories, and of Cobra and PolySI.
+proved valid. Where it has some, a few times the pair of versions on each that is closest is exchanged. What cycles are
+left then are decided exactly: their transactions, with all who wrote what is open among them, are taken out
+(``checkers.graph.small_orders``). These few are a relaxation of the whole: what has no order among them has none at
+all, and the history is proved invalid. If they have one, the guess is changed accordingly and tried again; a new cycle
+must lead through others, who are added. So it ends, at the latest when all transactions were taken out; in practice
+after a few rounds. It is the way of solvers modulo theories, and of Cobra and PolySI.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from itertools import combinations
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 
 from checkers.graph.case import Case
 from checkers.graph.dsg import Dependencies, Edges
-from checkers.graph.levels import NONADJACENT, edges_of, groups_at, joined, ordered, within
-from checkers.graph.open_orders import Chains, guessed
+from checkers.graph.levels import edges_of, groups_at, joined, ordered, within
+from checkers.graph.open_orders import guessed, in_order, neighbours
 from checkers.graph.paths import shortest_cycle
-from checkers.graph.search import Choice, OutOfTime, Pair, solve
+from checkers.graph.search import OutOfTime
+from checkers.graph.small_orders import Touching, taken_out
+from checkers.graph.windows import Chains, Windows
 
+_EXCHANGES: Final = 4  # rounds of exchanging neighbours; later ones gain little
 _WHOLE: Final = 400  # transactions of a component that are taken out all at once
-_AT_MOST: Final = 6_000  # vertices of a small problem; bit sets of more get slow
 
 
 class Refutation(NamedTuple):
@@ -43,15 +45,6 @@ class Refutation(NamedTuple):
     members: list[int]
 
 
-class Small(NamedTuple):
-    """The problem among a few transactions: how many vertices, which edges, and which pairs of chains are open."""
-
-    n: int
-    edges: list[Pair]
-    choices: list[Choice]
-    pairs: list[tuple[int, int]]
-
-
 class Orders:
     """The open orders of a case, for one level and order of ``checkers.models`` after the other."""
 
@@ -59,177 +52,113 @@ class Orders:
         self._case = case
         self._chains = chains
         self._known = known
-        self._touching = _Touching(case, chains)
+        self._zones = Windows(case, chains, known).zones()
+        self._rank = np.empty(len(chains.key), np.int64)
+        self._rank[np.argsort(self._zones.first + self._zones.last, kind="stable")] = np.arange(len(chains.key))
+        self._touching = Touching(case, chains, self._rank)
 
     def settle(self, level: int, order: int, deadline: float) -> Refutation | None:
         """Find an order of the versions that the model allows: then None.
 
         Raises:
-            OutOfTime: the deadline has passed.
+            OutOfTime: the deadline has passed, or too much would have to be searched.
         """
-        decided: dict[tuple[int, int], bool] = {}
-        taken_out: list[set[int]] = []
+        rank = self._rank.copy()
+        exchanged = np.zeros(0, np.int64)
+        for _ in range(_EXCHANGES):
+            sequence = in_order(self._chains, rank)
+            groups = self._groups(guessed(self._case, self._chains, sequence), level, order)
+            if not groups:
+                return None
+            if time.monotonic() > deadline:
+                raise OutOfTime
+            exchanged = self._exchange(rank, sequence, groups, exchanged)
+        return self._decide_rest(rank, level, order, deadline)
+
+    def _groups(self, graph: Dependencies, level: int, order: int) -> list[NDArray[np.int64]]:
+        return groups_at(ordered(graph, self._case.intervals, self._case.process, order), level)
+
+    def _exchange(
+        self,
+        rank: NDArray[np.int64],
+        sequence: NDArray[np.int64],
+        groups: Sequence[NDArray[np.int64]],
+        exchanged: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """In each group, give the two neighbours that are closest each other's rank, unless that was done before."""
+        group = np.full(len(self._case.process), -1, np.int64)
+        for number, members in enumerate(groups):
+            group[members] = number
+        chains, touching = self._chains, self._touching
+        before, after = neighbours(chains, sequence)
+        of_pair = group[touching.head_writer[after]]
+        possible = (of_pair >= 0) & ~chains.is_first[before] & (self._zones.first[before] > self._zones.last[after])
+        before, after, of_pair = before[possible], after[possible], of_pair[possible]
+        inside = group[touching.tail_writer[before]] == of_pair
+        pair, reader = touching.readers_of(before)
+        inside[pair[group[reader] == of_pair[pair]]] = True
+        pairs = np.minimum(before, after) * len(rank) + np.maximum(before, after)
+        inside &= ~np.isin(pairs, exchanged)
+        before, after, of_pair, pairs = before[inside], after[inside], of_pair[inside], pairs[inside]
+        nearest = np.lexsort((rank[after] - rank[before], of_pair))
+        first = np.ones(len(nearest), bool)
+        first[1:] = of_pair[nearest][1:] != of_pair[nearest][:-1]
+        chosen = nearest[first]
+        one, two = before[chosen], after[chosen]
+        rank[one], rank[two] = rank[two], rank[one]
+        rank[np.argsort(rank, kind="stable")] = np.arange(len(rank))  # a chain may have been exchanged twice
+        return np.concatenate((exchanged, pairs[chosen]))
+
+    def _decide_rest(self, rank: NDArray[np.int64], level: int, order: int, deadline: float) -> Refutation | None:
+        sets = _Sets()
         while True:
-            graph = guessed(self._case, self._chains, decided)
-            groups = groups_at(ordered(graph, self._case.intervals, self._case.process, order), level)
+            graph = guessed(self._case, self._chains, in_order(self._chains, rank))
+            groups = self._groups(graph, level, order)
             if not groups:
                 return None
             for group in groups:
-                if time.monotonic() > deadline:
-                    raise OutOfTime
-                members = self._enlarged(self._few(group, graph, level, order), taken_out)
-                small = self.small(members, level, order)
-                if small.n > _AT_MOST:
-                    raise OutOfTime
-                answer = solve(small.n, small.edges, small.choices, deadline)
+                sets.add(self._touching.with_writers(self._few(group, graph, level, order)))
+            for small in taken_out(sets.fresh(), self._case, self._known, self._touching, (level, order)):
+                answer = small.solve(deadline)
                 if answer is None:
-                    return self._shrunk(members, level, order, deadline)
-                decided.update((pair, not way) for pair, way in zip(small.pairs, answer, strict=True))
+                    return Refutation(level, order, small.shrunk(deadline))
+                for chains in answer:
+                    rank[chains] = np.sort(rank[chains])
 
-    def _few(self, group: NDArray[np.int64], graph: Dependencies, level: int, order: int) -> NDArray[np.int64]:
+    def _few(self, group: NDArray[np.int64], graph: Dependencies, level: int, order: int) -> list[int]:
         """The group, or where it is too large one short cycle of it."""
         if len(group) <= _WHOLE:
-            return group
+            return group.tolist()
         inner, intervals = within(graph, self._case.intervals, group)
         part = ordered(inner, intervals, self._case.process[group], order)
         size, edges = edges_of(part, level)
         together = joined(edges)
         own = together.source < len(group)
-        by_distance = np.argsort(np.abs(together.target[own] - together.source[own]), kind="stable")
-        candidates = Edges(together.source[own][by_distance], together.target[own][by_distance])
-        nodes = np.array(shortest_cycle(size, together, candidates), np.int64)
+        source, target = together.source[own], together.target[own]
+        nearest = np.argsort(np.abs(target - source), kind="stable")
+        nodes = np.array(shortest_cycle(size, together, Edges(source[nearest], target[nearest])), np.int64)
         nodes = np.where(nodes >= part.n + part.nodes, nodes - part.n - part.nodes, nodes)
-        return group[np.unique(nodes[nodes < part.n])]
+        return group[np.unique(nodes[nodes < part.n])].tolist()
 
-    def _enlarged(self, group: NDArray[np.int64], taken_out: list[set[int]]) -> NDArray[np.int64]:
-        """The group, those whose versions are open beside its own, and all taken out before that it meets."""
-        members = self._touching.with_writers(group)
-        met = [each for each in taken_out if not members.isdisjoint(each)]
-        for each in met:
+
+class _Sets:
+    """Disjoint sets of transactions; those that meet become one."""
+
+    def __init__(self) -> None:
+        self._owner: dict[int, set[int]] = {}
+        self._fresh: dict[int, set[int]] = {}
+
+    def add(self, members: set[int]) -> None:
+        """Take a set, with all those that it meets."""
+        met = {id(owner): owner for owner in map(self._owner.get, members) if owner is not None}
+        for each in met.values():
             members |= each
-            taken_out.remove(each)
-        taken_out.append(members)
-        return np.array(sorted(members), np.int64)
+            self._fresh.pop(id(each), None)
+        self._owner.update(dict.fromkeys(members, members))
+        self._fresh[id(members)] = members
 
-    def small(self, members: NDArray[np.int64], level: int, order: int) -> Small:
-        """The problem among these transactions (in ascending order)."""
-        inner, intervals = within(self._known, self._case.intervals, members)
-        graph = ordered(inner, intervals, self._case.process[members], order)
-        size, parts = edges_of(graph, level)
-        edges = _pairs(parts)
-        place = {txn: at for at, txn in enumerate(members.tolist())}
-        copies = graph.n + graph.nodes if level == NONADJACENT else None
-        pairs, choices = [], []
-        for one, two in self._touching.pairs(place):
-            first = self._edges(one, two, place, copies)
-            if self._chains.is_first[one]:
-                edges += first
-                continue
-            second = self._edges(two, one, place, copies)
-            if self._chains.rank[one] > self._chains.rank[two]:
-                one, two, first, second = two, one, second, first  # noqa: PLW2901 (the guess is tried first)
-            pairs.append((one, two))
-            choices.append(Choice(first, second))
-        return Small(size, edges, choices, pairs)
-
-    def _edges(self, earlier: int, later: int, place: dict[int, int], copies: int | None) -> list[Pair]:
-        """What follows among these transactions where one chain precedes another."""
-        head = place.get(self._touching.head_writer[later])
-        if head is None:
-            return []
-        edges = []
-        tail = place.get(self._touching.tail_writer[earlier])
-        if tail is not None:
-            edges.append((tail, head))
-            if copies is not None:
-                edges.append((tail + copies, head))
-        for txn in self._touching.readers(earlier):
-            reader = place.get(txn)
-            if reader is not None and reader != head:
-                edges.append((reader, head if copies is None else head + copies))
-        return edges
-
-    def _shrunk(self, members: NDArray[np.int64], level: int, order: int, deadline: float) -> Refutation:
-        """As few of them as can be had in the time: whoever is not needed for the contradiction is left out."""
-        left = members.tolist()
-        size = max(len(left) // 2, 1)
-        try:
-            while size:
-                at = 0
-                while at < len(left):
-                    fewer = left[:at] + left[at + size :]
-                    small = self.small(np.array(fewer, np.int64), level, order)
-                    if fewer and solve(small.n, small.edges, small.choices, deadline) is None:
-                        left = fewer
-                    else:
-                        at += size
-                size //= 2
-        except OutOfTime:
-            pass
-        return Refutation(level, order, left)
-
-
-class _Touching:
-    """Which transactions have to do with which open chains."""
-
-    def __init__(self, case: Case, chains: Chains) -> None:
-        writer = case.versions.writer
-        self._chains = chains
-        self.head_writer: list[int] = writer[chains.head].tolist()
-        self.tail_writer: list[int] = writer[chains.tail].tolist()
-        chain_of = np.full(len(writer), -1, np.int32)
-        count = len(chains.head)
-        chain_of[chains.tail] = np.arange(count, dtype=np.int32)
-        reads = chain_of[case.read_version] >= 0
-        self._read_txn = case.read_txn[reads]
-        read_chain = chain_of[case.read_version[reads]]
-        by_chain = np.argsort(read_chain, kind="stable")
-        self._readers = self._read_txn[by_chain]
-        self._reader_start = np.searchsorted(read_chain[by_chain], np.arange(count + 1))
-        own = np.arange(count, dtype=np.int32)
-        txn = np.concatenate((writer[chains.head], writer[chains.tail], self._read_txn))
-        chain = np.concatenate((own, own, read_chain))
-        by_txn = np.argsort(txn, kind="stable")
-        self._txn, self._chain = txn[by_txn], chain[by_txn]
-
-    def readers(self, chain: int) -> list[int]:
-        """Who read the last version of a chain."""
-        return self._readers[self._reader_start[chain] : self._reader_start[chain + 1]].tolist()
-
-    def _chains_of(self, txns: Iterable[int]) -> dict[int, set[int]]:
-        """By key, the chains that these transactions wrote to or read the end of."""
-        wanted = np.array(list(txns), np.int64)
-        begin = np.searchsorted(self._txn, wanted, "left")
-        end = np.searchsorted(self._txn, wanted, "right")
-        found: dict[int, set[int]] = {}
-        for a, b in zip(begin.tolist(), end.tolist(), strict=True):
-            for chain in self._chain[a:b].tolist():
-                found.setdefault(int(self._chains.key[chain]), set()).add(chain)
+    def fresh(self) -> list[set[int]]:
+        """The sets that are new since this was last asked."""
+        found = list(self._fresh.values())
+        self._fresh.clear()
         return found
-
-    def with_writers(self, group: NDArray[np.int64]) -> set[int]:
-        """The group with the writers of all chains that it touches in keys where it touches several."""
-        members = set(group.tolist())
-        for chains in self._chains_of(group.tolist()).values():
-            if len(chains) > 1:
-                members.update(self.head_writer[chain] for chain in chains)
-                members.update(self.tail_writer[chain] for chain in chains)
-        return {txn for txn in members if txn >= 0}
-
-    def pairs(self, txns: Iterable[int]) -> Iterable[tuple[int, int]]:
-        """Pairs of chains of one key whose ends these transactions wrote, the initial chain before others.
-
-        Chains of which only readers are there are no part of it: what is decided of a key must be an order.
-        """
-        own = set(txns)
-        for chains in self._chains_of(own).values():
-            whole = sorted(
-                chain
-                for chain in chains
-                if self._chains.is_first[chain] or {self.head_writer[chain], self.tail_writer[chain]} <= own
-            )
-            yield from combinations(whole, 2)
-
-
-def _pairs(parts: list[Edges]) -> list[Pair]:
-    return [pair for part in parts for pair in zip(part.source.tolist(), part.target.tolist(), strict=True)]

@@ -43,6 +43,16 @@ class Intervals(NamedTuple):
     completed: Ints
     length: int
 
+    def of(self, members: NDArray[np.integer]) -> Intervals:
+        """Those of some transactions alone, in as few positions as they need; the order in time is the same."""
+        invoked, completed = self.invoked[members], self.completed[members]
+        both = np.concatenate((invoked, completed))
+        known = both >= 0
+        positions, places = np.unique(both[known], return_inverse=True)
+        both = np.full(len(both), NEVER, np.int32)
+        both[known] = places
+        return Intervals(both[: len(invoked)], both[len(invoked) :], len(positions))
+
 
 def realtime_edges(intervals: Intervals) -> tuple[Edges, int]:
     """The chain, beside transactions 0..n-1: time nodes are numbered from n.
