@@ -16,7 +16,7 @@ from checkers.graph.case import Case, with_orders
 from checkers.graph.cycles import telling_cycles
 from checkers.graph.dsg import NONE, Versions
 from checkers.graph.levels import groups_at, ordered, within
-from checkers.graph.open_orders import chains_of, prefix_pairs, ranked
+from checkers.graph.open_orders import chains_of, prefix_pairs
 from checkers.graph.orders_search import Orders
 from checkers.graph.realtime import NEVER, Intervals
 from checkers.models import LEVELS, ORDERS, SERIALIZABLE
@@ -69,7 +69,7 @@ def sequential(ops: Operations, found: Sources, n: int, deadline: float) -> Cont
         return Contradiction(cycle.steps, [])
     if chains is None or not chains.are_open:
         return None
-    refuted = Orders(case, ranked(chains, case, graph), graph).settle(_LEVEL, _ORDER, deadline)
+    refuted = Orders(case, chains, graph).settle(_LEVEL, _ORDER, deadline)
     return Contradiction([], refuted.members) if refuted else None
 
 
