@@ -31,7 +31,7 @@ from checkers.register.machines import IMPOSSIBLE, Action, Machine
 
 _LOOKS: Final = 1024  # steps between two looks at the clock
 _STATES_KEPT: Final = 8
-_MEMO: Final = 4_000_000  # configurations; more would be gigabytes
+_MEMO: Final = 2_000_000  # configurations, about a gigabyte
 
 
 class Call(NamedTuple):
@@ -64,6 +64,33 @@ class _Config(NamedTuple):
     covered: int  # of the others that are writes, those that may be done without effect
     state: Any
     path: tuple[Any, ...] | None  # (the one before, calls that took effect)
+
+
+class _Memo:
+    """Which configurations were tried. When there are too many, those of the earlier half of the events are forgotten.
+
+    Attributes:
+        floor: the first event of which all are remembered; whoever has to go back behind it would go in circles.
+    """
+
+    def __init__(self) -> None:
+        self.floor = 0
+        self._by_event: dict[int, dict[tuple[int, Any], list[int]]] = {}
+        self._count = 0
+
+    def add(self, config: _Config) -> bool:
+        """Whether it is new. With more covered all is possible that is with less."""
+        before = self._by_event.setdefault(config.event, {}).setdefault((config.mask, config.state), [])
+        if any(config.covered & ~each == 0 for each in before):
+            return False
+        before.append(config.covered)
+        self._count += 1
+        if self._count > _MEMO:
+            events = sorted(self._by_event)
+            self.floor = events[len(events) // 2]
+            for event in events[: len(events) // 2]:
+                self._count -= sum(map(len, self._by_event.pop(event).values()))
+        return True
 
 
 def linearize(calls: Sequence[Call], machine: Machine, deadline: float) -> Found:
@@ -121,13 +148,13 @@ class _Search:
         self._endless = [at for at, begins in self._events if begins and self._calls[at].completed is None]
         self._furthest, self._states = -1, []
         self._best: _Config | None = None
-        seen: dict[tuple[int, int, Any], list[int]] = {}
+        memo = _Memo()
         start = self._forward(_Config(0, 0, 0, self._machine.initial, None))
         stack: list[Iterator[_Config]] = [iter((start,))]
         steps = 0
         while stack:
             steps += 1
-            if steps % _LOOKS == 1 and (time.monotonic() > deadline or len(seen) > _MEMO):
+            if steps % _LOOKS == 1 and time.monotonic() > deadline:
                 return Found(None, self._order(self._best), None, [])
             config = next(stack[-1], None)
             if config is None:
@@ -135,11 +162,10 @@ class _Search:
                 continue
             if config.event == len(self._events):
                 return Found(True, self._order(config), None, [])
-            # With more covered all is possible that is with less.
-            before = seen.setdefault((config.event, config.mask, config.state), [])
-            if any(config.covered & ~each == 0 for each in before):
+            if config.event < memo.floor:
+                return Found(None, self._order(self._best), None, [])
+            if not memo.add(config):
                 continue
-            before.append(config.covered)
             self._note(config)
             stack.append(self._branches(config))
         assert self._best is not None, "an empty history has a linearization"

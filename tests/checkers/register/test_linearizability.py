@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkers.models import OF_REGISTERS
+from checkers.register import search
 from checkers.register.columns import RegisterEncoder
 from checkers.register.consistency import RegisterConsistency
 from checkers.register.linearizability import calls_of, linearizability
@@ -237,3 +238,17 @@ def test_a_search_gives_up_at_its_deadline():
     verdict = RegisterConsistency().check(history, context)
     assert verdict.valid == "unknown"
     assert "the search did not end in time for the register" in verdict.note
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(register_ops(keys=1, unique=False, processes=4, most=12))
+def test_a_search_that_had_to_forget_says_nothing_wrong(ops):
+    history, own, _ = happened(ops)
+    if not len(own.kind):
+        return
+    calls = calls_of(own, np.arange(len(own.kind)), history.n)
+    machine = register(int(own.initial[0]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_MEMO", 3)
+        forgetful = linearize(calls, machine, math.inf).valid
+    assert forgetful in {None, linearize(calls, machine, math.inf).valid}
