@@ -29,7 +29,9 @@ class RegisterNarrator(TxnNarrator):
         facts = self.facts
         row = int(facts.written.row[facts.version_write[version]])
         writer = self.name(int(facts.versions.writer[version]))
-        return f"{self._seen(read)}, which {writer} overwrote with {self.value(row)}."
+        if facts.versions.parent[version] == facts.read_version[read]:
+            return f"{self._seen(read)}, which {writer} overwrote with {self.value(row)}."
+        return f"{self._seen(read)}, an earlier version than {self.value(row)}, which {writer} wrote."
 
 
 def tell(found: RegisterFacts, narrator: RegisterNarrator) -> Evidence:

@@ -338,3 +338,31 @@ def test_a_value_that_was_written_twice_and_read_makes_the_verdict_unknown(famil
     assert '7 was written to key "x" more than once' in verdict.note
     failed = Txns(family).txn(1, f"{write} x 7", "fail").txn(2, f"{write} x 7").txn(3, f"r x {read}")
     assert failed.judge().valid is True
+
+
+def told(verdict, name):
+    return next(anomaly for anomaly in verdict.anomalies if anomaly.name == name).explanation
+
+
+def test_the_words_quote_the_operations():
+    assert told(g1a(Lists([])).judge(), "G1a") == (
+        'G1a: T4 (index 4, process 2: read key "x" as [7]) read key "x" as [7], '
+        'but 7 was appended by T2 (index 2, process 1: append 7 to key "x"), which failed.'
+    )
+    assert told(dirty_update(Lists([])).judge(), "dirty-update") == (
+        'dirty-update: T2 (index 2, process 1: append 7 to key "x") failed, but '
+        'T4 (index 4, process 2: append 8 to key "x") appended 8 to key "x" on top of its 7: T6 read [7 8].'
+    )
+    cycle = told(g_single_realtime(Lists([1])).judge(), "G-single-realtime")
+    assert 'T6 read key "x" as [1], without 7, which T4 appended. T4 had completed at 0.005000 s (index 5)' in cycle
+    cycle = told(rw_stale(Registers([1])).judge(), "G-single-realtime")
+    assert 'T4 read key "x" as 1, which T2 overwrote with 7. T2 had completed' in cycle
+
+
+def test_the_words_of_long_values_and_transactions_are_short():
+    h = Txns().txn(1, f"a x {'v' * 1000}; " + "; ".join(f"a y {number}" for number in range(50)))
+    h.txn(2, f"r y {list(range(49))}; r x nil")
+    text = told(h.judge(), "G1b")
+    assert "[0 1 … 42 43 44 45 46 47 48]" in text
+    assert "and 46 more" in text
+    assert len(text) < 700
