@@ -35,7 +35,7 @@ CLIENTS = 32
 KEYS = 16
 WRITES_OF_A_KEY = 32
 INFO_PER_MILLE = 10
-LATER = "later"  # the key of ``--invalid``
+LATER, CHAIN = "later", "chain"  # keys of ``--invalid``
 ASKED = {"list-append": STRICT_SERIALIZABLE, "rw-register": SERIALIZABLE}
 
 
@@ -117,7 +117,7 @@ def generate(file: Path, kind: str, size: int, invalid: bool) -> None:
             entries += 1
 
         if invalid:
-            first = store.take_effect([[write, 0, 0]])
+            first = store.take_effect([[write, 0, 0], [write, CHAIN, 0]])
             record(CLIENTS, "invoke", [["r", LATER, None], *first])
             record(CLIENTS, "ok", [["r", LATER, [1] if write == "append" else 1], *first])
             fresh += 1
@@ -130,6 +130,8 @@ def generate(file: Path, kind: str, size: int, invalid: bool) -> None:
                     value = store.draw()
                     if invalid and made == size:
                         value = [[write, LATER, 1], *value]
+                    if invalid and write == "w":  # blind writes alone would leave no certain way to the last one
+                        value = [["r", CHAIN, None], [write, CHAIN, made], *value]
                     record(process, "invoke", value)
                     running[process] = (value, False)
                 continue
