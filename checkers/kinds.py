@@ -13,12 +13,24 @@ from checkers.register.kind import KV, REGISTER
 from checkers.txn.kind import LIST_APPEND, RW_REGISTER
 from harness.exit_codes import UsageError
 from harness.op import Op
+from harness.suggest import unknown_name
 
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind for kind in (LIST_APPEND, RW_REGISTER, BANK, REGISTER, KV, SET, COUNTER, QUEUE, TIMESTAMPS)
 }
 
 SAMPLE: Final = 500  # operations that are looked at
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in KINDS:
+        raise unknown_name("kind", name, KINDS)
+    return KINDS[name]
 
 
 def tell(ops: Iterable[Op], name: str = "this history") -> Kind:

@@ -141,6 +141,9 @@ def rank(anomaly: str) -> int:
     return _RANK.get(anomaly, len(_RANK))
 
 
+ALL_MODELS: Final = tuple(_STRONGER)
+
+
 def is_model(name: str) -> bool:
     """Whether there is a model of that name."""
     return name in _STRONGER
@@ -175,6 +178,16 @@ def strongest_surviving(models: Mapping[str, Validity]) -> list[str]:
     """Of the models that hold, those that no other one that holds implies."""
     holding = [model for model, valid in models.items() if valid is True]
     return [model for model in holding if not any(other in stronger(model)[1:] for other in holding)]
+
+
+def together(verdicts: Iterable[Mapping[str, Validity]]) -> dict[str, Validity]:
+    """What several checkers say of models: broken for one is broken; who knows counts more than who does not."""
+    found: dict[str, Validity] = {}
+    for models in verdicts:
+        for model, valid in models.items():
+            if valid is False or found.get(model, "unknown") == "unknown":
+                found[model] = valid
+    return found
 
 
 def answer(models: Mapping[str, Validity], asked: Iterable[str]) -> Validity:

@@ -28,4 +28,5 @@ def _protected(checker: Checker, history: Any, context: CheckContext) -> Verdict
         told = str(error) or "no message"
         verdict = Verdict(checker.name, "unknown", note=f"the checker crashed: {type(error).__name__}: {told}")
     verdict.took_s = time.process_time() - before
+    context.tell(verdict)
     return verdict

@@ -93,12 +93,17 @@ def run(**options: Any) -> ExitCode:
 
 
 @cli.command()
-@click.argument("target", metavar="RUN_OR_HISTORY")
-@click.option("--workload", metavar="NAME", help="Whose history it is, where no run folder says so. [default: bank]")
-@click.option("--workload-opt", "workload_opts", metavar="K=V", multiple=True, help="An option of the workload.")
+@click.argument("targets", metavar="RUN_OR_HISTORY...", nargs=-1, required=True)
+@click.option("--kind", metavar="KIND", help="What kind of history it is, where that cannot be told from it.")
+@click.option("--model", metavar="a,b", help="Consistency models to answer for. [default: what the kind is held to]")
+@click.option("--check-timeout", metavar="TIME", default="10m", show_default=True, help="Give up on a file after that.")
+@click.option("--check-memory", metavar="SIZE", help="Give up on a file that needs more memory, such as 2G.")
 @_FORMAT
 def check(**options: Any) -> ExitCode:
-    """Judge a run folder again, or a history file."""
+    """Judge run folders again, or history files: of this harness, Jepsen's EDN, plain logs; also .gz.
+
+    Each gets a verdict, in order; the exit code is that of the worst.
+    """
     return commands.check(**options)
 
 

@@ -8,28 +8,30 @@ from typing import Any
 
 import msgspec
 
+from checkers.kinds import kind_of
+from checkers.models import ALL_MODELS, is_model
 from cluster.sim.bugs import BUGS
 from harness import doctor as examination
+from harness.check import Asked, rendered, results_of
+from harness.check import check as judge_each
 from harness.config import WORKLOAD_TABLE, load_config
-from harness.exit_codes import EnvironmentFailure, ExitCode, UsageError, worst_code
+from harness.exit_codes import ExitCode, worst_code
 from harness.formats.convert import convert as convert_history
 from harness.history import History
 from harness.history_source import Source
-from harness.judge import judge_file, judge_run, read_spec
-from harness.registry import WORKLOADS, spec_of, workload_class, workload_options
-from harness.results import Results
+from harness.judge import judge_run, read_spec
+from harness.limits import Limits
+from harness.registry import WORKLOADS, spec_of, workload_class
 from harness.run import Finished, Plan, plan_run
 from harness.run import run as run_plan
-from harness.run_folder import HISTORY, SPEC, RunFolder, history_file
-from harness.settings import merge, parse_workload_options
-from harness.spec import RunSpec
+from harness.run_folder import SPEC, RunFolder, history_file
+from harness.settings import merge, parse_size, parse_workload_options, split_names
+from harness.spec import RunSpec, parse_duration
+from harness.suggest import unknown_name
 from harness.terminal import say, show
 from nemesis.registry import NEMESES
 from reports.console import LiveLine
 from reports.html import write_report
-from reports.leaders import read_leaders
-from reports.overview import overview
-from reports.verdict_text import summary_json, summary_text
 
 
 def run(**given: Any) -> ExitCode:
@@ -70,30 +72,28 @@ def _carry_out(plan: Plan, form: str | None) -> Finished:
         finished = run_plan(plan, line)
     if finished.failure:
         say(finished.failure)
-    _print_results(finished.results, finished.history, form, finished.folder)
+    show(rendered(finished.results, finished.history, form, finished.folder).rstrip("\n"))
     return finished
 
 
-def check(target: str, workload: str | None, workload_opts: Sequence[str], form: str | None) -> ExitCode:
-    """``check``: judge a run folder again, or a history file."""
-    path = Path(target)
-    if not path.exists():
-        raise UsageError(f"there is no run or history at {target}")
-    if _in_run_folder(path):
-        folder = RunFolder.open(path)
-        if workload or workload_opts:
-            raise UsageError(
-                "a run folder says itself which workload it holds; take --workload and --workload-opt away"
-            )
-        results, history = judge_run(folder, interrupted=_results_of(folder).interrupted)
-        _keep(folder, results)
-        _print_results(results, history, form, folder)
-        return ExitCode(results.exit_code)
-    name = workload or "bank"
-    options = workload_options(name, parse_workload_options(workload_opts))
-    results, history = judge_file(path, name, options)
-    _print_results(results, history, form)
-    return ExitCode(results.exit_code)
+def check(  # noqa: PLR0917 (the options)
+    targets: Sequence[str],
+    kind: str | None,
+    model: str | None,
+    check_timeout: str,
+    check_memory: str | None,
+    form: str | None,
+) -> ExitCode:
+    """``check``: judge run folders again, or history files."""
+    models = split_names(model, ())
+    for name in models:
+        if not is_model(name):
+            raise unknown_name("model", name, ALL_MODELS)
+    seconds = parse_duration(check_timeout, "check-timeout")
+    memory = None if check_memory is None else parse_size(check_memory, "check-memory")
+    if kind is not None:
+        kind_of(kind)
+    return judge_each(targets, Asked(kind, tuple(models), Limits(seconds, memory), form))
 
 
 def convert(source: str, target: str) -> ExitCode:
@@ -105,32 +105,10 @@ def convert(source: str, target: str) -> ExitCode:
     return ExitCode.VALID
 
 
-def _in_run_folder(path: Path) -> bool:
-    if path.is_dir():
-        return (path / SPEC).exists()
-    return path.name == HISTORY and path.with_name(SPEC).exists()
-
-
-def _keep(folder: RunFolder, results: Results) -> None:
-    """Write the results beside the history, unless the folder is somebody's who only lets us read it."""
-    try:
-        folder.write_json(folder.results, results)
-    except EnvironmentFailure as error:
-        say(str(error))
-
-
-def _results_of(folder: RunFolder) -> Results:
-    """What its ``results.json`` says; where it is missing or broken: that nothing was judged yet."""
-    try:
-        return msgspec.json.decode(folder.results.read_bytes(), type=Results)
-    except (OSError, msgspec.MsgspecError):
-        return Results()
-
-
 def report(target: str) -> ExitCode:
     """``report``: write the report of a run again; print its path."""
     folder = RunFolder.open(Path(target))
-    before = _results_of(folder)
+    before = results_of(folder)
     if before.stage == "judged":
         history = History.load(folder.path, workload_class(read_spec(folder).workload).encoder)
     else:
@@ -185,7 +163,7 @@ def list_(what: str, out: str | None, form: str | None) -> ExitCode:
 
 
 def _verdict_of(spec: Path) -> str:
-    results = _results_of(RunFolder(spec.parent))
+    results = results_of(RunFolder(spec.parent))
     if results.stage != "judged":
         return "not judged"
     names = ", ".join(sorted({anomaly.name for anomaly in results.anomalies()}))
@@ -203,21 +181,3 @@ def doctor(form: str | None) -> ExitCode:
     else:
         examination.print_findings(findings, show)
     return ExitCode.ENVIRONMENT if any(finding.state == "wrong" for finding in findings) else ExitCode.VALID
-
-
-def _print_results(results: Results, history: History, form: str | None, folder: RunFolder | None = None) -> None:
-    run = folder.path if folder else None
-    report = folder.report if folder and folder.report.exists() else None
-    if form == "json":
-        show(summary_json(results, report=report, run=run).rstrip("\n"))
-        return
-    spec = read_spec(folder) if folder else None
-    text = summary_text(
-        results,
-        overview(history, spec.concurrency if spec else 0),
-        leaders=read_leaders(folder.leaders) if folder else (),
-        report=report,
-        run=run,
-        replay=spec.command_line() if spec else "",
-    )
-    show(text.rstrip("\n"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,22 @@ import msgspec
 
 from checkers.bank.half_commits import tell_origin
 from checkers.coverage import Coverage
+from checkers.kinds import SAMPLE, kind_of
+from checkers.kinds import tell as tell_kind
+from checkers.models import together
 from checkers.run_checks import merge, run_checks
+from harness.columns import OK_CODE
 from harness.exit_codes import UsageError
 from harness.history import History
+from harness.history_reader import first_ops
+from harness.history_source import Source
 from harness.protocols import CheckContext
 from harness.registry import workload_class
 from harness.results import Results, exit_code
 from harness.run_folder import RunFolder
 from harness.spec import RunSpec
+from harness.suggest import unknown_name
+from harness.verdict import Verdict
 from nemesis.registry import NEMESES, beyond_assumptions
 
 
@@ -30,6 +39,7 @@ def judge(
     interrupted: bool = False,
     client_anomalies: str = "unknown",
     simulated: bool = True,
+    models: Sequence[str] = (),
 ) -> Results:
     """Judge a loaded history.
 
@@ -41,12 +51,14 @@ def judge(
         interrupted: the run was ended early.
         client_anomalies: see ``RunSpec``.
         simulated: the cluster was; else its client, too, may be at the bottom of an anomaly.
+        models: that ``valid`` answers; none: the workload's claim.
     """
     cls = workload_class(workload)
     kinds = [f.removeprefix("start-") for f in history.f_names]
     coverage = Coverage(**cls.MINIMUMS, faults={name: NEMESES[name].kinds for name in nemeses})
     checkers = [*cls(options, run_id="check").checkers(), coverage]
-    verdicts = run_checks(checkers, history, CheckContext(options, cls.claim, client_anomalies=client_anomalies))
+    context = CheckContext(options, cls.claim, tuple(models), client_anomalies=client_anomalies)
+    verdicts = run_checks(checkers, history, context)
     if not simulated:
         tell_origin(verdicts)
     valid = merge(verdicts)
@@ -56,6 +68,8 @@ def judge(
         exit_code=int(exit_code(valid, interrupted=interrupted)),
         workload=workload,
         claim=cls.claim,
+        asked=list(context.asked),
+        models=together(verdict.models for verdict in verdicts),
         verdicts=verdicts,
         history_sha256=history.sha256(),
         interrupted=interrupted,
@@ -65,8 +79,8 @@ def judge(
     )
 
 
-def judge_run(folder: RunFolder, *, interrupted: bool = False) -> tuple[Results, History]:
-    """Judge what a run's folder holds; writes nothing."""
+def judge_run(folder: RunFolder, *, interrupted: bool = False, models: Sequence[str] = ()) -> tuple[Results, History]:
+    """Judge what a run's folder holds; writes nothing. ``models`` as for ``judge``."""
     spec = read_spec(folder)
     history = History.load(folder.path, workload_class(spec.workload).encoder)
     results = judge(
@@ -77,14 +91,58 @@ def judge_run(folder: RunFolder, *, interrupted: bool = False) -> tuple[Results,
         interrupted=interrupted,
         client_anomalies=spec.client_anomalies,
         simulated=spec.simulated,
+        models=models,
     )
     return results, history
 
 
-def judge_file(path: Path, workload: str, options: dict[str, Any]) -> tuple[Results, History]:
-    """Judge a history that came without a run's folder; no faults are asked for, so none need be verified."""
-    history = History.load(path, workload_class(workload).encoder)
-    return judge(history, workload, options), history
+def judge_file(
+    path: Path,
+    kind: str | None = None,
+    models: Sequence[str] = (),
+    *,
+    deadline: float = math.inf,
+    tell: Callable[[Verdict], None] | None = None,
+) -> tuple[Results, History]:
+    """Judge a history that came without a run's folder, from this harness or another.
+
+    Args:
+        path: the file, in any format of ``harness.formats``.
+        kind: one of ``checkers.kinds.KINDS``; None: told from the operations.
+        models: the consistency models that ``valid`` answers; none: the kind's default.
+        deadline: when searches give up, in seconds of ``time.monotonic()``.
+        tell: takes what is established while it goes on.
+
+    Raises:
+        UsageError: it is no history, or its kind cannot be told, or does not decide these models.
+    """
+    source = Source.open(path)
+    chosen = tell_kind(first_ops(source, SAMPLE), source.name) if kind is None else kind_of(kind)
+    asked = tuple(models) or chosen.default
+    for model in asked:
+        if model not in chosen.models:
+            raise unknown_name(f"model of a {chosen.name} history", model, chosen.models)
+    history = History.load(source, chosen.encoder())
+    context = CheckContext(models=asked, deadline=deadline)
+    context.tell = tell or context.tell
+    verdicts = run_checks(chosen.checkers(), history, context)
+    valid = merge(verdicts)
+    warnings = list(history.warnings)
+    if valid is True and not ((history.type == OK_CODE) & (history.process >= 0)).any():
+        valid = "unknown"
+        warnings.append("no operation is known to have happened, so nothing was shown")
+    return Results(
+        stage="judged",
+        valid=valid,
+        exit_code=int(exit_code(valid, interrupted=False)),
+        kind=chosen.name,
+        asked=list(asked),
+        models=together(verdict.models for verdict in verdicts),
+        verdicts=verdicts,
+        history_sha256=history.sha256(),
+        warnings=warnings,
+        took_s=sum(verdict.took_s for verdict in verdicts),
+    ), history
 
 
 def read_spec(folder: RunFolder) -> RunSpec:

@@ -154,6 +154,10 @@ ABSENT: Final = -1
 # Checkers.
 
 
+def _nobody(verdict: Verdict) -> None:
+    del verdict
+
+
 class CheckContext(msgspec.Struct):
     """What a checker may know beside the history.
 
@@ -162,6 +166,7 @@ class CheckContext(msgspec.Struct):
         claim: the consistency model that the workload claims.
         models: those that a verdict's ``valid`` answers; empty: the claim alone.
         deadline: when a search shall give up, in seconds of ``time.monotonic()``.
+        tell: takes what a checker has established so far, should it never come to its end.
         client_anomalies: what commits that the client carried out by half make of a verdict: ``unknown``, ``fail`` or
             ``ignore``.
     """
@@ -170,6 +175,7 @@ class CheckContext(msgspec.Struct):
     claim: str = "strict-serializable"
     models: tuple[str, ...] = ()
     deadline: float = math.inf
+    tell: Callable[[Verdict], None] = _nobody
     client_anomalies: str = "unknown"
 
     @property

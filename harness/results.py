@@ -19,7 +19,10 @@ class Results(msgspec.Struct):
         stage: ``running`` and ``recorded`` while nothing has been judged (what a crash leaves behind), then ``judged``.
         valid: all verdicts together, false > unknown > true.
         exit_code: what the process said, or would say.
+        kind: of history, for one that comes without a run's folder.
         claim: the consistency model that was promised.
+        asked: those that ``valid`` answers, where that was said.
+        models: of each consistency model that was decided, whether it holds.
         history_sha256: of the bytes of ``history.jsonl``.
         interrupted: the run was ended early, by Ctrl-C say.
         exceeds_assumptions: faults were injected that the system does not promise to survive.
@@ -32,7 +35,10 @@ class Results(msgspec.Struct):
     valid: Validity = "unknown"
     exit_code: int = int(ExitCode.UNKNOWN)
     workload: str = ""
+    kind: str = ""
     claim: str = ""
+    asked: list[str] = []
+    models: dict[str, Validity] = {}
     verdicts: list[Verdict] = []
     history_sha256: str = ""
     interrupted: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -190,3 +191,20 @@ def _rate(value: float) -> float:
     if not 0 <= value <= 1_000_000:
         raise UsageError(f"rate must be from 0 (no limit) to 1000000 operations a second, not {value}")
     return float(value)
+
+
+_LEAST_MEMORY = 64 << 20
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+
+
+def parse_size(text: str, name: str) -> int:
+    """Bytes from ``500M``, ``1.5G`` or ``2GiB`` (powers of 1024); ``name`` is the option, for the error.
+
+    Raises:
+        UsageError: it is none of these, or below 64 MiB, which the program itself needs.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")) if match else 0
+    if size < _LEAST_MEMORY:
+        raise UsageError(f"{name} must be an amount of memory such as 500M or 2G (at least 64M), not {text!r}")
+    return size

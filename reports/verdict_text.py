@@ -15,6 +15,7 @@ from harness.verdict import Anomaly, Verdict
 from reports.faults import Fault
 from reports.gaps import NOTABLE_NS
 from reports.leaders import leader_moves, leaders_words, reigns
+from reports.model_table import frontier
 from reports.overview import Overview
 from reports.text import count, duration, instant, shown
 from reports.words import anomaly_words, headline, lead, split_explanation, totals, tried
@@ -46,9 +47,9 @@ def summary_text(
         replay: the command that runs it again.
     """
     found = results.anomalies()
-    blocks = [f"{headline(results)} (exit code {results.exit_code})", *_wrapped(lead(results, seen))]
+    blocks = [f"{headline(results)} (exit code {results.exit_code})", *wrapped(lead(results, seen))]
     if found:
-        blocks += ["", *_anomaly(found[0])]
+        blocks += ["", *anomaly_lines(found[0])]
         more = [anomaly_words(anomaly.name)[0] for anomaly in found[1:]]
         if more:
             named = ", ".join(dict.fromkeys(more[:_ALSO]))
@@ -59,24 +60,25 @@ def summary_text(
     return "".join(f"{shown(line, _LINE)}\n" for line in blocks)
 
 
-def _anomaly(anomaly: Anomaly) -> list[str]:
+def anomaly_lines(anomaly: Anomaly) -> list[str]:
+    """An anomaly with the edges of its cycle."""
     intro, conclusion = split_explanation(anomaly)
-    lines = _wrapped(shown(intro, 4000), "  ")
+    lines = wrapped(shown(intro, 4000), "  ")
     for edge in anomaly.cycle[:_EDGES]:
-        lines += _wrapped(f"{edge.source} -> {edge.target} [{shown(edge.label, 12)}] {shown(edge.why, 600)}", "    ")
+        lines += wrapped(f"{edge.source} -> {edge.target} [{shown(edge.label, 12)}] {shown(edge.why, 600)}", "    ")
     if len(anomaly.cycle) > _EDGES:
         lines.append(f"    and {count(len(anomaly.cycle) - _EDGES, 'more edge')}")
-    return [*lines, *_wrapped(shown(conclusion, 4000), "  ")]
+    return [*lines, *wrapped(shown(conclusion, 4000), "  ")]
 
 
 def _notes(results: Results) -> list[str]:
     lines: list[str] = []
     if results.exceeds_assumptions:
-        lines += _wrapped("The system's assumptions were exceeded: an anomaly is to be expected and shows no defect.")
+        lines += wrapped("The system's assumptions were exceeded: an anomaly is to be expected and shows no defect.")
     if results.interrupted:
-        lines += _wrapped("The run was interrupted; what was recorded until then was judged.")
+        lines += wrapped("The run was interrupted; what was recorded until then was judged.")
     for warning in results.warnings:
-        lines += _wrapped(f"warning: {shown(warning, 600)}")
+        lines += wrapped(f"warning: {shown(warning, 600)}")
     return [*lines, ""] if lines else []
 
 
@@ -87,7 +89,8 @@ def _figures(results: Results, seen: Overview) -> list[str]:
         f"{'operations:':<12}{seen.operations:,} ({outcomes}) in {duration(seen.duration_ns)}",
         f"{'faults:':<12}{tried(seen.faults)}",
     ]
-    lines += [f"{'checker:':<12}{_checker(verdict)}" for verdict in results.verdicts]
+    lines += [f"{'checker:':<12}{checker_line(verdict)}" for verdict in results.verdicts]
+    lines += [f"{name + ':':<12}{models}" for name, models in frontier(results.models)]
     return lines
 
 
@@ -125,14 +128,16 @@ def _kinds(faults: Sequence[Fault]) -> str:
     return ", ".join(kinds[:_KINDS] + ["..."] * (len(kinds) > _KINDS))
 
 
-def _checker(verdict: Verdict) -> str:
+def checker_line(verdict: Verdict) -> str:
+    """What a checker came to, with its counts and its note."""
     state = {True: "valid", False: "anomaly", "unknown": "unknown"}[verdict.valid]
     counts = f" ({totals(verdict.counts)})" if verdict.counts and verdict.valid is False else ""
     note = f": {shown(verdict.note, 300)}" if verdict.note else ""
     return f"{verdict.checker} {state}{counts}{note}"
 
 
-def _wrapped(text: str, indent: str = "") -> list[str]:
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """The text in lines of the terminal's width, paragraph by paragraph."""
     lines: list[str] = []
     for paragraph in text.split("\n"):
         lines += textwrap.wrap(
@@ -144,14 +149,16 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 def summary_json(results: Results, *, report: Path | None = None, run: Path | None = None) -> str:
     """The outcome as one JSON object on one line, ending in a newline.
 
-    Keys: schema_version, valid, exit_code, anomalies (name, ops, cycle, explanation), counts, verdicts, interrupted,
-    exceeds_assumptions, warnings, history_sha256, took_s, run, report (paths, null where there is none).
+    Keys: schema_version, valid, exit_code, kind, models, anomalies (name, ops, cycle, explanation), verdicts,
+    interrupted, exceeds_assumptions, warnings, history_sha256, took_s, run, report (paths, null where there is none).
     """
     content: dict[str, Any] = {
         "schema_version": results.schema_version,
         "valid": results.valid,
         "exit_code": results.exit_code,
-        "anomalies": [_as_json(anomaly) for anomaly in results.anomalies()],
+        "kind": results.workload,
+        "models": results.models,
+        "anomalies": [anomaly_json(anomaly) for anomaly in results.anomalies()],
         "verdicts": [_verdict(verdict) for verdict in results.verdicts],
         "interrupted": results.interrupted,
         "exceeds_assumptions": results.exceeds_assumptions,
@@ -164,7 +171,8 @@ def summary_json(results: Results, *, report: Path | None = None, run: Path | No
     return msgspec.json.encode(content).decode() + "\n"
 
 
-def _as_json(anomaly: Anomaly) -> dict[str, Any]:
+def anomaly_json(anomaly: Anomaly) -> dict[str, Any]:
+    """An anomaly as JSON values."""
     cycle: Sequence[Any] = msgspec.to_builtins(anomaly.cycle)
     return {
         "name": anomaly.name,

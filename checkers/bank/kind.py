@@ -1,12 +1,12 @@
-"""The kind of history that is about this harness's own bank, whose records say which version they replace.
-
-How much money there is only a workload's options say, so totals are no matter of a history alone.
-"""
+"""The kind of history that is about this harness's own bank, whose records say which version they replace."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+
+from checkers.bank.balance import TotalBalance
 from checkers.bank.columns import BankEncoder
 from checkers.bank.half_commits import HalfCommits
 from checkers.bank.strict_serializability import StrictSerializability
@@ -14,6 +14,24 @@ from checkers.kind import Kind
 from checkers.models import STRICT_SERIALIZABLE, TRANSACTIONAL
 from checkers.stats import Stats
 from harness.op import Op
+from harness.protocols import CheckContext
+from harness.verdict import Verdict
+
+
+class ToldBalance:
+    """``TotalBalance`` with the accounts and the total that the history tells: those of the records of the set-up."""
+
+    name = TotalBalance.name
+
+    def check(self, history: Any, context: CheckContext) -> Verdict:
+        """Judge a ``harness.history.History`` with the columns of ``checkers.bank.columns``."""
+        first = np.flatnonzero(history.rows["version"] == 0)
+        accounts, places = np.unique(history.rows["account"][first], return_index=True)
+        known = np.unique(history.rows["account"])
+        if not len(known) or not np.array_equal(accounts, np.arange(len(known))):
+            return Verdict(self.name, valid=True, details={"told": False})
+        total = int(history.rows["balance"][first[places]].sum())
+        return TotalBalance(len(accounts), total).check(history, context)
 
 
 def _recognises(op: Op) -> bool:
@@ -30,7 +48,7 @@ BANK: Final = Kind(
     summary="transfers between accounts, with the versions of what they read and wrote",
     recognises=_recognises,
     encoder=BankEncoder,
-    checkers=lambda: (StrictSerializability(), HalfCommits(), Stats()),
+    checkers=lambda: (StrictSerializability(), ToldBalance(), HalfCommits(), Stats()),
     models=TRANSACTIONAL,
     default=(STRICT_SERIALIZABLE,),
 )

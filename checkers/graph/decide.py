@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from checkers.graph.case import Case, with_orders
@@ -13,7 +13,7 @@ from checkers.graph.levels import HIGHEST, NONADJACENT, broken
 from checkers.graph.open_orders import chains_of, prefix_pairs
 from checkers.graph.orders_search import Orders, Refutation
 from checkers.graph.search import OutOfTime
-from checkers.models import GRID, ORDERS
+from checkers.models import GRID, ORDERS, stronger
 from harness.verdict import Validity
 
 Cell = tuple[int, int]  # a level and an order of ``checkers.models.GRID``
@@ -35,8 +35,13 @@ class Decision(NamedTuple):
     note: str = ""
 
 
-def decide(case: Case, asked: Collection[str] = (), deadline: float = math.inf) -> Decision:
-    """Decide every model of the grid, those ``asked`` for first.
+def decide(
+    case: Case,
+    asked: Collection[str] = (),
+    deadline: float = math.inf,
+    tell: Callable[[dict[str, Validity]], None] = lambda _: None,
+) -> Decision:
+    """Decide the models of the grid: every one that the graph tells, and by search those asked for and weaker ones.
 
     Levels below snapshot isolation need no search: a graph of ww and wr edges without a cycle has a topological order,
     and the versions can follow that. From there on a version that replaced the one that its writer had read did so
@@ -44,8 +49,9 @@ def decide(case: Case, asked: Collection[str] = (), deadline: float = math.inf) 
 
     Args:
         case: the transactions.
-        asked: names of models.
+        asked: names of models; empty: all.
         deadline: when the search gives up, in seconds of ``time.monotonic()``.
+        tell: takes the models, as far as they are decided, whenever there is news.
     """
     known = case.dependencies()
     chains = chains_of(case)
@@ -61,14 +67,16 @@ def decide(case: Case, asked: Collection[str] = (), deadline: float = math.inf) 
     cells |= dict.fromkeys(left, "unknown")
     orders = Orders(case, chains, isolated)
     refuted = []
-    left.sort(key=lambda cell: (GRID[cell[0]][cell[1]] in asked, sum(cell), cell))
-    while left:
-        cell = left.pop()
+    wanted = [cell for cell in left if _is_below(cell, asked)]
+    wanted.sort(key=lambda cell: (GRID[cell[0]][cell[1]] in asked, sum(cell), cell))
+    while wanted:
+        tell(_named(cells))
+        cell = wanted.pop()
         if cells[cell] != "unknown":
             continue
         now = time.monotonic()
         try:
-            found = orders.settle(*cell, now + (deadline - now) / (2 if left else 1))
+            found = orders.settle(*cell, now + (deadline - now) / (2 if wanted else 1))
         except OutOfTime:
             continue
         if found is not None:
@@ -76,7 +84,15 @@ def decide(case: Case, asked: Collection[str] = (), deadline: float = math.inf) 
         for other in cells:
             if all(a >= b for a, b in (zip(other, cell, strict=True) if found else zip(cell, other, strict=True))):
                 cells[other] = found is None
-    return Decision(known, _named(cells), refuted, _note(cells))
+    decided: dict[Cell, Validity] = {
+        cell: valid for cell, valid in cells.items() if valid != "unknown" or _is_below(cell, asked)
+    }
+    return Decision(known, _named(decided), refuted, _note(decided))
+
+
+def _is_below(cell: Cell, asked: Collection[str]) -> bool:
+    """Whether the cell is one of the models asked for, or weaker than one."""
+    return not asked or any(model in asked for model in stronger(GRID[cell[0]][cell[1]]))
 
 
 def _cells(case: Case, known: Dependencies, isolated: Dependencies) -> dict[Cell, Validity]:

@@ -58,9 +58,14 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
         narrator: what the transactions did.
         context: which models are asked for, and until when.
     """
-    decision = decide(case, context.asked, context.deadline)
     counts = found.counts.copy()
     anomalies = list(found.anomalies)
+
+    def tell(decided: dict[str, Validity]) -> None:
+        models = _models(decided, anomalies)
+        context.tell(Verdict(name, answer(models, context.asked), anomalies, dict(counts), models=models))
+
+    decision = decide(case, context.asked, context.deadline, tell)
     groups = groups_at(ordered(decision.known, case.intervals, case.process, REALTIME), HIGHEST)
     cycles = _cycles(case, decision.known, groups)
     for cycle in islice(cycles, _CYCLES_NAMED):

@@ -1,0 +1,175 @@
+"""``check``: judges run folders and history files, each under its limits, and says what came of it."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from checkers.models import answer, together
+from checkers.stats import outcomes
+from harness.exit_codes import EnvironmentFailure, ExitCode, QuorumquakeError, UsageError, worst_code
+from harness.history import History
+from harness.judge import judge_file, judge_run, read_spec
+from harness.limits import Limits, under
+from harness.results import Results, exit_code
+from harness.run_folder import HISTORY, SPEC, RunFolder
+from harness.terminal import say, show
+from harness.verdict import Verdict, worst
+from reports.check_text import error_json, file_json, file_text
+from reports.leaders import read_leaders
+from reports.overview import overview
+from reports.verdict_text import summary_json, summary_text
+
+_SEARCHES: Final = 0.9  # of the time; the rest is for putting what was found into words
+
+
+class _Report(msgspec.Struct):
+    """What the judging process says: what a checker has established so far, or how it ended.
+
+    Attributes:
+        verdict: of one checker, so far.
+        text: for standard output.
+        said: for standard error.
+        code: the exit code, once it is known.
+    """
+
+    verdict: Verdict | None = None
+    text: str = ""
+    said: str = ""
+    code: int | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What ``check`` was asked for: the kind of the history, the models, the limits, and the form of the answer."""
+
+    kind: str | None = None
+    models: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    form: str | None = None
+
+
+def check(targets: Sequence[str], asked: Asked) -> ExitCode:
+    """Judge one target after the other; the exit code is that of the worst."""
+    return worst_code([_check(target, asked) for target in targets])
+
+
+def _check(target: str, asked: Asked) -> ExitCode:
+    begin = time.monotonic()
+    outcome = under(asked.limits, lambda send: _work(target, asked, lambda report: send(msgspec.json.encode(report))))
+    reports = [msgspec.json.decode(report, type=_Report) for report in outcome.reports]
+    final = next((report for report in reports if report.code is not None), None)
+    if final is None or final.code is None:
+        verdicts = {report.verdict.checker: report.verdict for report in reports if report.verdict}
+        why = _why(outcome.ended, asked.limits, time.monotonic() - begin)
+        final = _cut_short(target, asked, list(verdicts.values()), why)
+    if final.said:
+        say(final.said)
+    if final.text:
+        show(final.text.rstrip("\n"))
+    assert final.code is not None
+    return ExitCode(final.code)
+
+
+def _why(ended: str, limits: Limits, seconds: float) -> str:
+    if ended == "timeout":
+        return f"given up after {limits.seconds:g} s, the time that --check-timeout allows"
+    if ended == "memory" and limits.memory is not None:
+        return f"given up at {limits.memory / 2**20:,.0f} MiB, the memory that --check-memory allows"
+    return f"the process that judged it was ended from outside after {seconds:.0f} s, for want of memory perhaps"
+
+
+def _work(target: str, asked: Asked, send: Callable[[_Report], None]) -> None:
+    """Judge; whatever happens, tell."""
+    try:
+        send(_judged(target, asked, lambda verdict: send(_Report(verdict=verdict))))
+    except QuorumquakeError as error:
+        sentence = str(error)
+        text = error_json(target, sentence, int(error.code)) if asked.form == "json" else ""
+        send(_Report(said=f"quorumquake: {sentence}", text=text, code=int(error.code)))
+    except MemoryError:
+        return
+    except Exception:  # noqa: BLE001 (the parent says it, with the exit code of an internal error)
+        said = f"quorumquake: internal error; please report it with what follows\n{traceback.format_exc()}"
+        send(_Report(said=said, code=int(ExitCode.INTERNAL)))
+
+
+def _judged(target: str, asked: Asked, tell: Callable[[Verdict], None]) -> _Report:
+    path = Path(target)
+    if not path.exists():
+        raise UsageError(f"there is no run or history at {target}")
+    if in_run_folder(path):
+        return _judged_run(RunFolder.open(path), asked)
+    deadline = time.monotonic() + (asked.limits.seconds or float("inf")) * _SEARCHES
+    results, history = judge_file(path, asked.kind, asked.models, deadline=deadline, tell=tell)
+    if asked.form == "json":
+        return _Report(text=file_json(target, results), code=results.exit_code)
+    found = outcomes(history)
+    counts = (found["ok"], found["fail"], found["info"])
+    return _Report(text=file_text(target, results, counts), code=results.exit_code)
+
+
+def _judged_run(folder: RunFolder, asked: Asked) -> _Report:
+    if asked.kind:
+        raise UsageError("a run folder says itself of which kind its history is; take --kind away")
+    results, history = judge_run(folder, interrupted=results_of(folder).interrupted, models=asked.models)
+    said = ""
+    try:
+        folder.write_json(folder.results, results)
+    except EnvironmentFailure as error:  # somebody's who only lets us read it
+        said = str(error)
+    return _Report(text=rendered(results, history, asked.form, folder), said=said, code=results.exit_code)
+
+
+def _cut_short(target: str, asked: Asked, verdicts: list[Verdict], why: str) -> _Report:
+    """What was established before the end: broken models stay broken, the rest is unknown."""
+    models = together(verdict.models for verdict in verdicts)
+    broken = any(verdict.valid is False for verdict in verdicts)
+    valid = worst([False if broken else "unknown", answer(models, asked.models) if asked.models else "unknown"])
+    results = Results(
+        stage="judged",
+        valid=valid,
+        exit_code=int(exit_code(valid, interrupted=False)),
+        kind=asked.kind or "",
+        asked=list(asked.models),
+        models=models,
+        verdicts=verdicts,
+        warnings=[why],
+    )
+    text = file_json(target, results) if asked.form == "json" else file_text(target, results)
+    return _Report(text=text, code=results.exit_code)
+
+
+def in_run_folder(path: Path) -> bool:
+    """Whether it is a run folder, or the history in one."""
+    if path.is_dir():
+        return (path / SPEC).exists()
+    return path.name == HISTORY and path.with_name(SPEC).exists()
+
+
+def results_of(folder: RunFolder) -> Results:
+    """What its ``results.json`` says; where it is missing or broken: that nothing was judged yet."""
+    try:
+        return msgspec.json.decode(folder.results.read_bytes(), type=Results)
+    except (OSError, msgspec.MsgspecError):
+        return Results()
+
+
+def rendered(results: Results, history: History, form: str | None, folder: RunFolder) -> str:
+    """What a run came to, as text or as one JSON object."""
+    report = folder.report if folder.report.exists() else None
+    if form == "json":
+        return summary_json(results, report=report, run=folder.path)
+    spec = read_spec(folder)
+    return summary_text(
+        results,
+        overview(history, spec.concurrency),
+        leaders=read_leaders(folder.leaders),
+        report=report,
+        run=folder.path,
+        replay=spec.command_line(),
+    )

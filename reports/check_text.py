@@ -1,0 +1,97 @@
+"""What ``check`` says of a history file, as text for a person or as one JSON object for a program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from harness.results import Results
+from reports.model_table import frontier, table
+from reports.text import listed, shown
+from reports.verdict_text import anomaly_json, anomaly_lines, checker_line, wrapped
+from reports.words import anomaly_words, totals
+
+_ALSO = 8
+
+
+def file_text(file: str, results: Results, outcomes: tuple[int, int, int] | None = None) -> str:
+    """The judgement of a file, each line ending in a newline.
+
+    Args:
+        file: its name.
+        results: the judgement.
+        outcomes: how many operations of clients were ok, failed, and ended as nobody knows; None: that is not known.
+    """
+    found = results.anomalies()
+    lines = [*wrapped(f"{shown(file, 500)}: {_headline(results)} (exit code {results.exit_code})")]
+    for anomaly in found[:1]:
+        lines += ["", *anomaly_lines(anomaly)]
+    if len(found) > 1:
+        counts = {name: number for verdict in results.verdicts for name, number in verdict.counts.items()}
+        lines += ["", *wrapped(f"found in all: {totals(counts)}", "  ")]
+    if results.models:
+        lines += ["", *(f"  {line}" for line in table(results.models)), ""]
+        lines += [line for name, models in frontier(results.models) for line in _entry(_FRONTIER[name], models)]
+    else:
+        lines.append("")
+    lines += [line for warning in results.warnings for line in wrapped(f"warning: {shown(warning, 600)}")]
+    if outcomes is not None:
+        ok, fail, info = outcomes
+        lines += _entry("operations", f"{ok + fail + info:,} ({ok:,} ok, {fail:,} fail, {info:,} info)")
+    lines += [line for verdict in results.verdicts for line in _entry("checker", checker_line(verdict))]
+    return "".join(f"{line}\n" for line in lines)
+
+
+_FRONTIER = {"holds": "strongest", "broken": "broken", "unknown": "open"}
+
+
+def _headline(results: Results) -> str:
+    what = f"{results.kind} history" if results.kind else "history"
+    asked = listed(results.asked)
+    if results.valid is True:
+        return f"{what}, {asked}" if asked else f"{what}, nothing wrong found"
+    if results.valid is False:
+        broken = [model for model in results.asked if results.models.get(model) is False]
+        found = results.anomalies()
+        why = anomaly_words(found[0].name)[0] if found else "an anomaly"
+        return f"{what}, not {listed(broken)}: {why}" if broken else f"{what}, {why} found"
+    return f"{what}, {f'{asked} ' if asked else ''}unknown"
+
+
+def _entry(name: str, text: str) -> list[str]:
+    lines = wrapped(text)
+    return [f"{name + ':' if not at else '':<12}{line}" for at, line in enumerate(lines)]
+
+
+def file_json(file: str, results: Results) -> str:
+    """The judgement as one JSON object on one line, without its end.
+
+    Keys: schema_version, file, kind, valid, asked, models, anomalies (name, ops, cycle, explanation, rules_out),
+    counts, verdicts (checker, valid, counts, note), warnings, exit_code, history_sha256, took_s (CPU seconds).
+    """
+    content: dict[str, Any] = {
+        "schema_version": results.schema_version,
+        "file": file,
+        "kind": results.kind,
+        "valid": results.valid,
+        "asked": results.asked,
+        "models": results.models,
+        "anomalies": [anomaly_json(anomaly) for anomaly in results.anomalies()],
+        "counts": {name: number for verdict in results.verdicts for name, number in verdict.counts.items()},
+        "verdicts": [
+            {"checker": verdict.checker, "valid": verdict.valid, "counts": verdict.counts, "note": verdict.note}
+            for verdict in results.verdicts
+        ],
+        "warnings": results.warnings,
+        "exit_code": results.exit_code,
+        "history_sha256": results.history_sha256,
+        "took_s": round(results.took_s, 3),
+    }
+    return msgspec.json.encode(content).decode()
+
+
+def error_json(file: str, sentence: str, code: int) -> str:
+    """The same for a file that is no history: ``valid`` is unknown, and ``error`` says why."""
+    content = {"schema_version": Results().schema_version, "file": file, "valid": "unknown", "models": {}}
+    return msgspec.json.encode({**content, "anomalies": [], "error": sentence, "exit_code": code}).decode()
