@@ -10,7 +10,8 @@ from harness.results import Results
 from reports.model_table import frontier, table
 from reports.text import listed, shown
 from reports.verdict_text import anomaly_json, anomaly_lines, checker_line, wrapped
-from reports.words import anomaly_words, totals
+from reports.vocabulary import anomaly_words
+from reports.words import totals
 
 _ALSO = 8
 

@@ -38,7 +38,8 @@ from reports.overview import Completions, Overview, completions, overview
 from reports.plots import balance_figure, performance_figure
 from reports.text import count, duration, instant, listed, shown
 from reports.timeline import draw_timeline, window_around
-from reports.words import CLAIMS, anomaly_words, headline, lead, ruled_out, split_explanation, totals
+from reports.vocabulary import CLAIMS, anomaly_words
+from reports.words import headline, lead, ruled_out, split_explanation, totals
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _OPS, _OTHERS, _FAULTS, _EDGES = 20, 12, 200, 40

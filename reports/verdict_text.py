@@ -18,7 +18,8 @@ from reports.leaders import leader_moves, leaders_words, reigns
 from reports.model_table import frontier
 from reports.overview import Overview
 from reports.text import count, duration, instant, shown
-from reports.words import anomaly_words, headline, lead, split_explanation, totals, tried
+from reports.vocabulary import anomaly_words
+from reports.words import headline, lead, split_explanation, totals, tried
 
 _WIDTH = 100
 _LINE = 3_000  # a path or a command may be longer than the width, but not without end

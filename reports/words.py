@@ -1,4 +1,4 @@
-"""What the field's names mean, in a sentence for somebody who does not know them: one vocabulary for all outputs."""
+"""What came of a run or a check, in words: the same in all outputs."""
 
 from __future__ import annotations
 
@@ -10,73 +10,9 @@ from harness.verdict import Anomaly, Verdict
 from reports.faults import Fault
 from reports.overview import Overview
 from reports.text import count, listed, shown
+from reports.vocabulary import NAME_LIMIT, anomaly_words
 
-CLAIMS = {
-    "strict-serializable": (
-        "Every transaction takes effect at once, at some moment between its invocation and its completion, "
-        "as if all of them ran one after the other."
-    ),
-    "serializable": "The outcome is that of some order in which the transactions ran one after the other.",
-    "strong-snapshot-isolation": (
-        "Every transaction reads one snapshot that holds all that was committed before it began, "
-        "and of two that overlap and write the same record at most one commits."
-    ),
-    "snapshot-isolation": (
-        "Every transaction reads one snapshot, and of two that overlap and write the same record at most one commits."
-    ),
-    "linearizable": "Every operation on a record takes effect at once, between its invocation and its completion.",
-}
-
-_ANOMALIES = {
-    "lost-update": ("Lost update", "Two transactions replaced the same version of an account: one update is lost."),
-    "wrong-total": ("Wrong total", "A read of all accounts did not add up: money appeared or vanished."),
-    "negative-balance": ("Negative balance", "An account was overdrawn, although every transfer checks the balance."),
-    "corrupt": ("Corrupt record", "A record came back that is not what was written: its SHA-256 is wrong."),
-    "stale-read": ("Stale read", "A read did not show what had been committed at its timestamp."),
-    "future-read": ("Future read", "A transaction read what was written only after its snapshot."),
-    "garbage-read": ("Garbage read", "A transaction read what nobody had written."),
-    "half-commit": (
-        "Half commit",
-        "A commit that tikv-client reported is there in part or not at all: it dropped the rest on its way to TiKV.",
-    ),
-    "write-skew": ("Write skew", "Two transactions each read what the other one wrote over, and both committed."),
-    "long-fork": ("Long fork", "Two reads saw two writes in opposite orders."),
-    "G0": ("Dirty write (G0)", "Transactions overwrote each other in a circle."),
-    "G1a": ("Aborted read (G1a)", "A transaction read what an aborted one had written."),
-    "G1b": ("Intermediate read (G1b)", "A transaction read a version that was not the last of its writer."),
-    "G1c": ("Circular information flow (G1c)", "Transactions read from each other in a circle."),
-    "G-single": ("Read skew (G-single)", "A transaction saw one part of another's effects and missed the other part."),
-    "G-single-realtime": (
-        "Stale read (G-single-realtime)",
-        "A transaction missed a write that had been committed before it began.",
-    ),
-    "G-single-process": (
-        "Session read backwards (G-single-process)",
-        "A process missed a write that it had already seen, or made itself.",
-    ),
-    "G-nonadjacent": (
-        "G-nonadjacent",
-        "Transactions missed each other's writes in a circle, never two of them in a row.",
-    ),
-    "G2-item": ("Anti-dependency cycle (G2-item)", "Transactions missed each other's writes in a circle."),
-}
-_ORDERS = {
-    "realtime": "against an order that was visible from outside: one had ended before the other began",
-    "process": "against the order in which one process did things",
-}
-_NAME = 60  # characters of a name that is not known here
 _VERDICTS = {True: "Valid: no anomaly found", False: "Anomaly found", "unknown": "Unknown"}
-
-
-def anomaly_words(name: str) -> tuple[str, str]:
-    """A heading and a sentence for an anomaly; its own name, and nothing more, for one that is not known here."""
-    if name in _ANOMALIES:
-        return _ANOMALIES[name]
-    base, _, order = name.rpartition("-")
-    if order in _ORDERS and base in _ANOMALIES:
-        heading, sentence = _ANOMALIES[base]
-        return f"{heading.partition(' (')[0]} ({name})", f"{sentence[:-1]}, {_ORDERS[order]}."
-    return shown(name, _NAME), ""
 
 
 def headline(results: Results) -> str:
@@ -148,7 +84,7 @@ def tried(faults: Sequence[Fault]) -> str:
 
 def totals(counts: Mapping[str, int]) -> str:
     """How many of each anomaly: ``3 lost-update, 12 wrong-total``."""
-    return ", ".join(f"{number:,} {shown(name, _NAME)}" for name, number in counts.items())
+    return ", ".join(f"{number:,} {shown(name, NAME_LIMIT)}" for name, number in counts.items())
 
 
 def split_explanation(anomaly: Anomaly) -> tuple[str, str]:
