@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -10,16 +13,14 @@ from typing import Final
 
 import msgspec
 
-from checkers.models import answer, together
 from checkers.stats import outcomes
 from harness.exit_codes import EnvironmentFailure, ExitCode, QuorumquakeError, UsageError, worst_code
 from harness.history import History
 from harness.judge import judge_file, judge_run, read_spec
-from harness.limits import Limits, under
+from harness.limits import Ended, Limits, interrupted_by, under
 from harness.results import Results, exit_code
 from harness.run_folder import HISTORY, SPEC, RunFolder
 from harness.terminal import say, show
-from harness.verdict import Verdict, worst
 from reports.check_text import error_json, file_json, file_text
 from reports.leaders import read_leaders
 from reports.overview import overview
@@ -32,13 +33,13 @@ class _Report(msgspec.Struct):
     """What the judging process says: what a checker has established so far, or how it ended.
 
     Attributes:
-        verdict: of one checker, so far.
+        results: what is established so far.
         text: for standard output.
         said: for standard error.
         code: the exit code, once it is known.
     """
 
-    verdict: Verdict | None = None
+    results: Results | None = None
     text: str = ""
     said: str = ""
     code: int | None = None
@@ -54,39 +55,58 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def check(targets: Sequence[str], asked: Asked) -> ExitCode:
-    """Judge one target after the other; the exit code is that of the worst."""
-    return worst_code([_check(target, asked) for target in targets])
+    """Judge one target after the other; the exit code is that of the worst. An interruption ends it."""
+    codes: list[ExitCode] = []
+    with interrupted_by(signal.SIGTERM):
+        for target in targets:
+            code, ended = _check(target, asked)
+            codes.append(code)
+            if ended == "interrupted":
+                codes.append(ExitCode.INTERRUPTED)
+                break
+    return worst_code(codes)
 
 
-def _check(target: str, asked: Asked) -> ExitCode:
-    begin = time.monotonic()
+def _check(target: str, asked: Asked) -> tuple[ExitCode, Ended]:
+    before = time.monotonic(), _cpu_of_children()
     outcome = under(asked.limits, lambda send: _work(target, asked, lambda report: send(msgspec.json.encode(report))))
     reports = [msgspec.json.decode(report, type=_Report) for report in outcome.reports]
     final = next((report for report in reports if report.code is not None), None)
     if final is None or final.code is None:
-        verdicts = {report.verdict.checker: report.verdict for report in reports if report.verdict}
-        why = _why(outcome.ended, asked.limits, time.monotonic() - begin)
-        final = _cut_short(target, asked, list(verdicts.values()), why)
+        so_far = next((report.results for report in reversed(reports) if report.results), Results())
+        so_far.interrupted = outcome.ended == "interrupted"
+        so_far.took_s = _cpu_of_children() - before[1]
+        so_far.warnings.append(_why(outcome.ended, asked.limits, time.monotonic() - before[0]))
+        final = _cut_short(target, asked, so_far)
     if final.said:
         say(final.said)
     if final.text:
         show(final.text.rstrip("\n"))
     assert final.code is not None
-    return ExitCode(final.code)
+    return ExitCode(final.code), outcome.ended
 
 
-def _why(ended: str, limits: Limits, seconds: float) -> str:
+def _cpu_of_children() -> float:
+    spent = os.times()
+    return spent.children_user + spent.children_system
+
+
+def _why(ended: Ended, limits: Limits, seconds: float) -> str:
     if ended == "timeout":
         return f"given up after {limits.seconds:g} s, the time that --check-timeout allows"
     if ended == "memory" and limits.memory is not None:
         return f"given up at {limits.memory / 2**20:,.0f} MiB, the memory that --check-memory allows"
+    if ended == "interrupted":
+        return f"interrupted after {seconds:.0f} s; this is what was established by then"
+    if ended == "done":
+        return f"given up after {seconds:.0f} s, since there was no memory left"
     return f"the process that judged it was ended from outside after {seconds:.0f} s, for want of memory perhaps"
 
 
 def _work(target: str, asked: Asked, send: Callable[[_Report], None]) -> None:
     """Judge; whatever happens, tell."""
     try:
-        send(_judged(target, asked, lambda verdict: send(_Report(verdict=verdict))))
+        send(_judged(target, asked, lambda results: send(_Report(results=results))))
     except QuorumquakeError as error:
         sentence = str(error)
         text = error_json(target, sentence, int(error.code)) if asked.form == "json" else ""
@@ -95,16 +115,17 @@ def _work(target: str, asked: Asked, send: Callable[[_Report], None]) -> None:
         return
     except Exception:  # noqa: BLE001 (the parent says it, with the exit code of an internal error)
         said = f"quorumquake: internal error; please report it with what follows\n{traceback.format_exc()}"
-        send(_Report(said=said, code=int(ExitCode.INTERNAL)))
+        text = error_json(target, "internal error", int(ExitCode.INTERNAL)) if asked.form == "json" else ""
+        send(_Report(said=said, text=text, code=int(ExitCode.INTERNAL)))
 
 
-def _judged(target: str, asked: Asked, tell: Callable[[Verdict], None]) -> _Report:
+def _judged(target: str, asked: Asked, tell: Callable[[Results], None]) -> _Report:
     path = Path(target)
     if not path.exists():
         raise UsageError(f"there is no run or history at {target}")
+    deadline = time.monotonic() + (asked.limits.seconds or math.inf) * _SEARCHES
     if in_run_folder(path):
-        return _judged_run(RunFolder.open(path), asked)
-    deadline = time.monotonic() + (asked.limits.seconds or float("inf")) * _SEARCHES
+        return _judged_run(target, asked, deadline, tell)
     results, history = judge_file(path, asked.kind, asked.models, deadline=deadline, tell=tell)
     if asked.form == "json":
         return _Report(text=file_json(target, results), code=results.exit_code)
@@ -113,35 +134,26 @@ def _judged(target: str, asked: Asked, tell: Callable[[Verdict], None]) -> _Repo
     return _Report(text=file_text(target, results, counts), code=results.exit_code)
 
 
-def _judged_run(folder: RunFolder, asked: Asked) -> _Report:
+def _judged_run(target: str, asked: Asked, deadline: float, tell: Callable[[Results], None]) -> _Report:
     if asked.kind:
         raise UsageError("a run folder says itself of which kind its history is; take --kind away")
-    results, history = judge_run(folder, interrupted=results_of(folder).interrupted, models=asked.models)
+    folder = RunFolder.open(Path(target))
+    interrupted = results_of(folder).interrupted
+    results, history = judge_run(folder, interrupted=interrupted, models=asked.models, deadline=deadline, tell=tell)
     said = ""
     try:
         folder.write_json(folder.results, results)
     except EnvironmentFailure as error:  # somebody's who only lets us read it
         said = str(error)
-    return _Report(text=rendered(results, history, asked.form, folder), said=said, code=results.exit_code)
+    text = rendered(results, history, asked.form, folder, file=target)
+    return _Report(text=text, said=said, code=results.exit_code)
 
 
-def _cut_short(target: str, asked: Asked, verdicts: list[Verdict], why: str) -> _Report:
-    """What was established before the end: broken models stay broken, the rest is unknown."""
-    models = together(verdict.models for verdict in verdicts)
-    broken = any(verdict.valid is False for verdict in verdicts)
-    valid = worst([False if broken else "unknown", answer(models, asked.models) if asked.models else "unknown"])
-    results = Results(
-        stage="judged",
-        valid=valid,
-        exit_code=int(exit_code(valid, interrupted=False)),
-        kind=asked.kind or "",
-        asked=list(asked.models),
-        models=models,
-        verdicts=verdicts,
-        warnings=[why],
-    )
-    text = file_json(target, results) if asked.form == "json" else file_text(target, results)
-    return _Report(text=text, code=results.exit_code)
+def _cut_short(target: str, asked: Asked, so_far: Results) -> _Report:
+    """What was established before the end: what is broken stays broken, the rest is unknown."""
+    so_far.exit_code = int(exit_code(so_far.valid, interrupted=so_far.interrupted))
+    text = file_json(target, so_far) if asked.form == "json" else file_text(target, so_far)
+    return _Report(text=text, code=so_far.exit_code)
 
 
 def in_run_folder(path: Path) -> bool:
@@ -159,11 +171,11 @@ def results_of(folder: RunFolder) -> Results:
         return Results()
 
 
-def rendered(results: Results, history: History, form: str | None, folder: RunFolder) -> str:
-    """What a run came to, as text or as one JSON object."""
+def rendered(results: Results, history: History, form: str | None, folder: RunFolder, file: str = "") -> str:
+    """What a run came to, as text or as one JSON object; ``file`` is what it was called by, if not its folder."""
     report = folder.report if folder.report.exists() else None
     if form == "json":
-        return summary_json(results, report=report, run=folder.path)
+        return summary_json(results, report=report, run=folder.path, file=file)
     spec = read_spec(folder)
     return summary_text(
         results,

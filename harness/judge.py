@@ -40,6 +40,8 @@ def judge(
     client_anomalies: str = "unknown",
     simulated: bool = True,
     models: Sequence[str] = (),
+    deadline: float = math.inf,
+    tell: Callable[[Results], None] = lambda _: None,
 ) -> Results:
     """Judge a loaded history.
 
@@ -52,12 +54,15 @@ def judge(
         client_anomalies: see ``RunSpec``.
         simulated: the cluster was; else its client, too, may be at the bottom of an anomaly.
         models: that ``valid`` answers; none: the workload's claim.
+        deadline: when searches give up, in seconds of ``time.monotonic()``.
+        tell: takes what is established while it goes on.
     """
     cls = workload_class(workload)
     kinds = [f.removeprefix("start-") for f in history.f_names]
     coverage = Coverage(**cls.MINIMUMS, faults={name: NEMESES[name].kinds for name in nemeses})
     checkers = [*cls(options, run_id="check").checkers(), coverage]
-    context = CheckContext(options, cls.claim, tuple(models), client_anomalies=client_anomalies)
+    context = CheckContext(options, cls.claim, tuple(models), deadline, client_anomalies=client_anomalies)
+    context.tell = _telling(Results(workload=workload, claim=cls.claim, asked=list(context.asked)), tell)
     verdicts = run_checks(checkers, history, context)
     if not simulated:
         tell_origin(verdicts)
@@ -79,8 +84,30 @@ def judge(
     )
 
 
-def judge_run(folder: RunFolder, *, interrupted: bool = False, models: Sequence[str] = ()) -> tuple[Results, History]:
-    """Judge what a run's folder holds; writes nothing. ``models`` as for ``judge``."""
+def _telling(about: Results, tell: Callable[[Results], None]) -> Callable[[Verdict], None]:
+    """What takes verdicts as they come, and tells ``about`` with all of them so far."""
+    verdicts: dict[str, Verdict] = {}
+
+    def hear(verdict: Verdict) -> None:
+        verdicts[verdict.checker] = verdict
+        found = list(verdicts.values())
+        models = together(each.models for each in found)
+        valid = False if any(each.valid is False for each in found) else "unknown"
+        tell(msgspec.structs.replace(about, valid=valid, models=models, verdicts=found))
+
+    tell(about)
+    return hear
+
+
+def judge_run(
+    folder: RunFolder,
+    *,
+    interrupted: bool = False,
+    models: Sequence[str] = (),
+    deadline: float = math.inf,
+    tell: Callable[[Results], None] = lambda _: None,
+) -> tuple[Results, History]:
+    """Judge what a run's folder holds; writes nothing. ``models`` and what follows as for ``judge``."""
     spec = read_spec(folder)
     history = History.load(folder.path, workload_class(spec.workload).encoder)
     results = judge(
@@ -92,6 +119,8 @@ def judge_run(folder: RunFolder, *, interrupted: bool = False, models: Sequence[
         client_anomalies=spec.client_anomalies,
         simulated=spec.simulated,
         models=models,
+        deadline=deadline,
+        tell=tell,
     )
     return results, history
 
@@ -102,7 +131,7 @@ def judge_file(
     models: Sequence[str] = (),
     *,
     deadline: float = math.inf,
-    tell: Callable[[Verdict], None] | None = None,
+    tell: Callable[[Results], None] = lambda _: None,
 ) -> tuple[Results, History]:
     """Judge a history that came without a run's folder, from this harness or another.
 
@@ -122,9 +151,11 @@ def judge_file(
     for model in asked:
         if model not in chosen.models:
             raise unknown_name(f"model of a {chosen.name} history", model, chosen.models)
+    about = Results(kind=chosen.name, asked=list(asked))
+    tell(about)
     history = History.load(source, chosen.encoder())
-    context = CheckContext(models=asked, deadline=deadline)
-    context.tell = tell or context.tell
+    about.warnings += history.warnings
+    context = CheckContext(models=asked, deadline=deadline, tell=_telling(about, tell))
     verdicts = run_checks(chosen.checkers(), history, context)
     valid = merge(verdicts)
     warnings = list(history.warnings)

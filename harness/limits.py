@@ -7,12 +7,15 @@ reported until then is not lost.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
 import struct
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -22,7 +25,9 @@ _LOOK: Final = 0.02  # seconds between two looks at the memory
 _SIZE: Final = struct.Struct("<Q")
 _FAILED: Final = 99  # the child's exit code when it could not even say what went wrong
 
-Ended = Literal["done", "timeout", "memory", "crash"]
+_PR_SET_PDEATHSIG: Final = 1
+
+Ended = Literal["done", "timeout", "memory", "crash", "interrupted"]
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -52,16 +57,21 @@ class Outcome(NamedTuple):
 def under(limits: Limits, work: Callable[[Callable[[bytes], None]], None]) -> Outcome:
     """Call ``work(report)`` in a child process.
 
-    What ``work`` raises is a crash: it has to report its own errors.
+    What ``work`` raises is a crash: it has to report its own errors. A KeyboardInterrupt ends it, and is told.
     """
     reading, writing = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        _be_the_child(writing, work)
+        _be_the_child(parent, (reading, writing), work)
     os.close(writing)
+    buffer = bytearray()
     try:
-        return _watch(child, reading, limits)
+        ended = _watch(child, reading, limits, buffer)
+        return Outcome(ended, _reports(buffer))
+    except KeyboardInterrupt:
+        _kill(child)
+        return Outcome("interrupted", _reports(buffer))
     except BaseException:
         _kill(child)
         raise
@@ -69,9 +79,35 @@ def under(limits: Limits, work: Callable[[Callable[[bytes], None]], None]) -> Ou
         os.close(reading)
 
 
-def _be_the_child(writing: int, work: Callable[[Callable[[bytes], None]], None]) -> None:
-    code = _FAILED
+def die_with_parent(parent: int) -> None:
+    """Be killed when the parent ends (Linux); the parent may have ended already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def interrupted_by(number: signal.Signals) -> Iterator[None]:
+    """Let this signal, too, raise KeyboardInterrupt, in the main thread; elsewhere signals are not ours."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(number, signal.default_int_handler)
     try:
+        yield
+    finally:
+        signal.signal(number, previous)
+
+
+def _be_the_child(parent: int, pipe: tuple[int, int], work: Callable[[Callable[[bytes], None]], None]) -> None:
+    code = _FAILED
+    reading, writing = pipe
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends this one when it has read
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        die_with_parent(parent)
+        os.close(reading)
         work(lambda report: _write(writing, report))
         code = 0
     finally:
@@ -85,9 +121,8 @@ def _write(pipe: int, report: bytes) -> None:
         left = left[os.write(pipe, left) :]
 
 
-def _watch(child: int, reading: int, limits: Limits) -> Outcome:
+def _watch(child: int, reading: int, limits: Limits, buffer: bytearray) -> Ended:
     end = None if limits.seconds is None else time.monotonic() + limits.seconds
-    buffer = bytearray()
     ended: Ended = "done"
     while True:
         ready, _, _ = select.select([reading], [], [], _wait(end, limits))
@@ -96,15 +131,15 @@ def _watch(child: int, reading: int, limits: Limits) -> Outcome:
             if not block:
                 break
             buffer += block
-        elif end is not None and time.monotonic() >= end:
+        if end is not None and time.monotonic() >= end:
             ended = "timeout"
         if limits.memory is not None and _resident(child) > limits.memory:
             ended = "memory"
         if ended != "done":
             _kill(child)
-            return Outcome(ended, _reports(buffer))
+            return ended
     _, status = os.waitpid(child, 0)
-    return Outcome("done" if status == 0 else "crash", _reports(buffer))
+    return "done" if status == 0 else "crash"
 
 
 def _wait(end: float | None, limits: Limits) -> float | None:

@@ -11,7 +11,6 @@ does, and each ends when its own socket is closed.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import signal
@@ -24,10 +23,10 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from harness.limits import die_with_parent
 from harness.worker_messages import Job
 from harness.worker_process import load_workload, run_worker
 
-_PR_SET_PDEATHSIG: Final = 1
 _PROGRAM: Final = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -83,7 +82,7 @@ class WorkerHost:
 def serve(job_json: str, control_fd: str, harness_pid: str) -> NoReturn:
     """Be the host, until the harness closes the socket or ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the processes are not waited for
-    _die_with_parent(int(harness_pid))
+    die_with_parent(int(harness_pid))
     job = msgspec.json.decode(job_json, type=Job)
     load_workload(job)  # imports it
     gc.collect()
@@ -104,17 +103,9 @@ def serve(job_json: str, control_fd: str, harness_pid: str) -> NoReturn:
 def _be_worker(job: Job, fd: int, control: socket.socket, host_pid: int) -> NoReturn:
     try:
         control.close()
-        _die_with_parent(host_pid)
+        die_with_parent(host_pid)
         run_worker(job, socket.socket(fileno=fd))
     except BaseException:  # noqa: BLE001 (nothing may get past here)
         traceback.print_exc()
     finally:
-        os._exit(1)
-
-
-def _die_with_parent(parent: int) -> None:
-    """Be killed when the parent ends (Linux); the parent may have ended already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
         os._exit(1)

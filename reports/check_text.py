@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from harness.results import Results
 from reports.model_table import frontier, table
 from reports.text import listed, shown
-from reports.verdict_text import anomaly_json, anomaly_lines, checker_line, wrapped
+from reports.verdict_text import anomaly_lines, checker_line, judgement, wrapped
 from reports.vocabulary import anomaly_words
 from reports.words import totals
 
@@ -48,7 +46,7 @@ _FRONTIER = {"holds": "strongest", "broken": "broken", "unknown": "open"}
 
 
 def _headline(results: Results) -> str:
-    what = f"{results.kind} history" if results.kind else "history"
+    what = f"{results.kind or results.workload} history".lstrip()
     asked = listed(results.asked)
     if results.valid is True:
         return f"{what}, {asked}" if asked else f"{what}, nothing wrong found"
@@ -66,33 +64,11 @@ def _entry(name: str, text: str) -> list[str]:
 
 
 def file_json(file: str, results: Results) -> str:
-    """The judgement as one JSON object on one line, without its end.
-
-    Keys: schema_version, file, kind, valid, asked, models, anomalies (name, ops, cycle, explanation, rules_out),
-    counts, verdicts (checker, valid, counts, note), warnings, exit_code, history_sha256, took_s (CPU seconds).
-    """
-    content: dict[str, Any] = {
-        "schema_version": results.schema_version,
-        "file": file,
-        "kind": results.kind,
-        "valid": results.valid,
-        "asked": results.asked,
-        "models": results.models,
-        "anomalies": [anomaly_json(anomaly) for anomaly in results.anomalies()],
-        "counts": {name: number for verdict in results.verdicts for name, number in verdict.counts.items()},
-        "verdicts": [
-            {"checker": verdict.checker, "valid": verdict.valid, "counts": verdict.counts, "note": verdict.note}
-            for verdict in results.verdicts
-        ],
-        "warnings": results.warnings,
-        "exit_code": results.exit_code,
-        "history_sha256": results.history_sha256,
-        "took_s": round(results.took_s, 3),
-    }
-    return msgspec.json.encode(content).decode()
+    """The judgement as one JSON object on one line, without its end; the keys are those of ``judgement``."""
+    return msgspec.json.encode(judgement(file, results)).decode()
 
 
 def error_json(file: str, sentence: str, code: int) -> str:
     """The same for a file that is no history: ``valid`` is unknown, and ``error`` says why."""
-    content = {"schema_version": Results().schema_version, "file": file, "valid": "unknown", "models": {}}
-    return msgspec.json.encode({**content, "anomalies": [], "error": sentence, "exit_code": code}).decode()
+    content = {**judgement(file, Results(exit_code=code)), "error": sentence}
+    return msgspec.json.encode(content).decode()

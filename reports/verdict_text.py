@@ -147,33 +147,45 @@ def wrapped(text: str, indent: str = "") -> list[str]:
     return lines
 
 
-def summary_json(results: Results, *, report: Path | None = None, run: Path | None = None) -> str:
+def summary_json(results: Results, *, report: Path | None = None, run: Path | None = None, file: str = "") -> str:
     """The outcome as one JSON object on one line, ending in a newline.
 
-    Keys: schema_version, valid, exit_code, kind, models, anomalies (name, ops, cycle, explanation), verdicts,
-    interrupted, exceeds_assumptions, warnings, history_sha256, took_s, run, report (paths, null where there is none).
+    Keys: those of ``judgement``; interrupted, exceeds_assumptions; run, report (paths, null where there is none).
     """
-    content: dict[str, Any] = {
-        "schema_version": results.schema_version,
-        "valid": results.valid,
-        "exit_code": results.exit_code,
-        "kind": results.workload,
-        "models": results.models,
-        "anomalies": [anomaly_json(anomaly) for anomaly in results.anomalies()],
-        "verdicts": [_verdict(verdict) for verdict in results.verdicts],
+    content = {
+        **judgement(file or str(run or ""), results),
         "interrupted": results.interrupted,
         "exceeds_assumptions": results.exceeds_assumptions,
-        "warnings": results.warnings,
-        "history_sha256": results.history_sha256,
-        "took_s": round(results.took_s, 3),
         "run": None if run is None else str(run),
         "report": None if report is None else str(report),
     }
     return msgspec.json.encode(content).decode() + "\n"
 
 
-def anomaly_json(anomaly: Anomaly) -> dict[str, Any]:
-    """An anomaly as JSON values."""
+def judgement(file: str, results: Results) -> dict[str, Any]:
+    """What is told of a file and of a run alike, as JSON values.
+
+    Keys: schema_version, file, kind, valid, asked, models, anomalies (name, ops, cycle, explanation, rules_out),
+    counts, verdicts (checker, valid, counts, note), warnings, exit_code, history_sha256, took_s (CPU seconds).
+    """
+    return {
+        "schema_version": results.schema_version,
+        "file": file,
+        "kind": results.kind or results.workload,
+        "valid": results.valid,
+        "asked": results.asked,
+        "models": results.models,
+        "anomalies": [_anomaly(anomaly) for anomaly in results.anomalies()],
+        "counts": {name: number for verdict in results.verdicts for name, number in verdict.counts.items()},
+        "verdicts": [_verdict(verdict) for verdict in results.verdicts],
+        "warnings": results.warnings,
+        "exit_code": results.exit_code,
+        "history_sha256": results.history_sha256,
+        "took_s": round(results.took_s, 3),
+    }
+
+
+def _anomaly(anomaly: Anomaly) -> dict[str, Any]:
     cycle: Sequence[Any] = msgspec.to_builtins(anomaly.cycle)
     return {
         "name": anomaly.name,
