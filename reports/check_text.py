@@ -31,7 +31,7 @@ def file_text(file: str, results: Results, outcomes: tuple[int, int, int] | None
         lines += ["", *wrapped(f"found in all: {totals(counts)}", "  ")]
     if results.models:
         lines += ["", *(f"  {line}" for line in table(results.models)), ""]
-        lines += [line for name, models in frontier(results.models) for line in _entry(_FRONTIER[name], models)]
+        lines += [line for name, models in frontier(results.models) for line in _entry(_FRONTIER[name], listed(models))]
     else:
         lines.append("")
     lines += [line for warning in results.warnings for line in wrapped(f"warning: {shown(warning, 600)}")]

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from markupsafe import Markup
 
+from checkers.models import is_model
 from cluster.sim.bugs import BUGS
 from harness.columns import FAIL_CODE, INFO_CODE
 from harness.exit_codes import UsageError
@@ -32,6 +33,7 @@ from reports.fault_words import back_words, measured, named, planned
 from reports.faults import Fault
 from reports.leaders import leaderless, read_leaders
 from reports.log_windows import LogWindows, Window
+from reports.model_table import ORDERS, frontier, frontier_sentence, grid, ladder
 from reports.node_logs import NodeLogs
 from reports.op_words import OpView, views
 from reports.overview import Completions, Overview, completions, overview
@@ -114,6 +116,7 @@ def render_report(spec: Mapping[str, Any], results: Results, history: History, b
         "headline": headline(results),
         "lead": lead(results, seen),
         "claim": CLAIMS.get(results.claim, ""),
+        "models": _models(results),
         "cluster": _cluster(spec),
         "anomaly_counts": _merged(verdict.counts for verdict in results.verdicts),
         "first": first,
@@ -191,6 +194,23 @@ def _edge_row(number: int, edge: Edge, labels: Mapping[int, str]) -> dict[str, A
         "label": edge.label,
         "class_": edge_class(edge.label),
         "why": edge.why,
+    }
+
+
+def _models(results: Results) -> dict[str, Any]:
+    """What was decided of consistency models; empty where nothing was."""
+    models = {model: valid for model, valid in results.models.items() if is_model(model)}
+    if not models:
+        return {}
+    at_issue = [(name, model) for name, found in frontier(models) for model in found]
+    return {
+        "sentence": frontier_sentence(models),
+        "orders": ORDERS,
+        "grid": grid(models),
+        "ladder": ladder(models),
+        "asked": set(results.asked),
+        "claims": CLAIMS,
+        "at_issue": [(name, model) for name, model in at_issue if name != "unknown" and model != results.claim],
     }
 
 

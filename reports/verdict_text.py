@@ -17,7 +17,7 @@ from reports.gaps import NOTABLE_NS
 from reports.leaders import leader_moves, leaders_words, reigns
 from reports.model_table import frontier
 from reports.overview import Overview
-from reports.text import count, duration, instant, shown
+from reports.text import count, duration, instant, listed, shown
 from reports.vocabulary import anomaly_words
 from reports.words import headline, lead, split_explanation, totals, tried
 
@@ -91,7 +91,7 @@ def _figures(results: Results, seen: Overview) -> list[str]:
         f"{'faults:':<12}{tried(seen.faults)}",
     ]
     lines += [f"{'checker:':<12}{checker_line(verdict)}" for verdict in results.verdicts]
-    lines += [f"{name + ':':<12}{models}" for name, models in frontier(results.models)]
+    lines += [f"{name + ':':<12}{listed(models)}" for name, models in frontier(results.models)]
     return lines
 
 

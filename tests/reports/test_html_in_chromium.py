@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from checkers.bank.columns import BANK_ENCODER
+from checkers.models import ALL_MODELS, CAUSAL, SERIALIZABLE
 from harness.clock import SECOND
 from harness.history import History
 from harness.leader_watch import LeaderChange
@@ -201,7 +202,8 @@ def test_nothing_is_cut_or_overlaps(browse: Callable[..., str], tmp_path: Path, 
     """Measured by the browser: text within its picture and its card, labels apart, the page in its window."""
     folder = made.real_folder(tmp_path / "runs")
     history = History.load(folder.path, BANK_ENCODER)
-    judged = made.results(False, verdicts=made.verdicts(made.cycle_of(history, size)))
+    models = dict.fromkeys(ALL_MODELS, False) | {SERIALIZABLE: True, CAUSAL: "unknown"}
+    judged = made.results(False, verdicts=made.verdicts(made.cycle_of(history, size)), models=models)
     folder.write_json(folder.results, judged)
     page = write_report(folder, history).read_text().replace("<details", "<details open")
     page = re.sub(r"<meta http-equiv=[^>]*>", "", page).replace("</body>", MEASURE + "</body>")
