@@ -25,7 +25,7 @@ from harness.leader_watch import LeaderChange
 from harness.results import Results
 from harness.run_folder import RunFolder
 from harness.spec import RunSpec
-from harness.verdict import Anomaly, Edge
+from harness.verdict import Anomaly, Edge, Validity
 from reports.availability import availability, meanwhile
 from reports.balances import Balances, balances
 from reports.cycle_drawing import draw_cycle, edge_class, edge_number
@@ -199,7 +199,7 @@ def _edge_row(number: int, edge: Edge, labels: Mapping[int, str]) -> dict[str, A
 
 def _models(results: Results) -> dict[str, Any]:
     """What was decided of consistency models; empty where nothing was."""
-    models = {model: valid for model, valid in results.models.items() if is_model(model)}
+    models: dict[str, Validity] = {model: valid for model, valid in results.models.items() if is_model(model)}
     if not models:
         return {}
     at_issue = [(name, model) for name, found in frontier(models) for model in found]
