@@ -158,7 +158,7 @@ def _disorders(number: Ints, head: Ints, part: Ints, invoked: Ints, completed: I
     """All arrays sorted by block and part."""
     new_block = np.concatenate((np.ones(1, bool), head[1:] != head[:-1]))
     new_part = new_block | np.concatenate((np.ones(1, bool), part[1:] != part[:-1]))
-    stride = int(completed.max()) + 4
+    stride = int(max(completed.max(), invoked.max())) + 4
     base = np.cumsum(new_block) * stride
     latest = np.maximum.accumulate(base + invoked)
     part_start = np.maximum.accumulate(np.where(new_part, np.arange(len(head)), 0))
