@@ -11,9 +11,9 @@ later is invoked at L or later; but for writes of unknown outcome that nobody ha
   is rightly refused.
 - Nothing that B would still forbid is lost. Let a block X be refused by B later: f(X) < s(B) and f(B) < s(X). f(X)
   never falls, and what completes later does so after s(B), so f(X) < s(B) is true now, and only s(X) grows, by a new
-  member invoked at L or later. As s(B) <= s(top), f(X) < s(top), and f(top) < L: the top refuses X in its place. (X is not the
-  top, or B and the top would contradict each other now.) A new top has a greater s, and its f is below the new L,
-  so what is said of the top holds of the next one.
+  member invoked at L or later. As s(B) <= s(top), f(X) < s(top), and f(top) < L: the top refuses X in its place. (X is
+  not the top, or B and the top would contradict each other now.) A new top has a greater s, and its f is below the
+  new L, so what is said of the top holds of the next one.
 - In a block whose parts are in order let q be the greatest part with an operation completed before L. Anything new in a
   part before q would complete, or be invoked, against the order. So all before q is dropped, and q's own write
   becomes the head; its closed reads, and what is dropped, are put into its interval: it ends with the first of them
