@@ -24,12 +24,14 @@ class Decision(NamedTuple):
 
     Attributes:
         known: the dependencies that are certain under every model; each cycle among them is a fact.
+        isolated: those that are certain from snapshot isolation on, where they break more than ``known`` does.
         models: of each model of ``GRID``, whether some order of the versions satisfies it.
         refuted: models that no order satisfies although what is certain would allow them, and why.
         note: what was left open, and why; one sentence, or nothing.
     """
 
     known: Dependencies
+    isolated: Dependencies | None
     models: dict[str, Validity]
     refuted: list[Refutation]
     note: str = ""
@@ -40,6 +42,7 @@ def decide(
     asked: Collection[str] = (),
     deadline: float = math.inf,
     tell: Callable[[dict[str, Validity]], None] = lambda _: None,
+    ruled_out: Collection[str] = (),
 ) -> Decision:
     """Decide the models of the grid: every one that the graph tells, and by search those asked for and weaker ones.
 
@@ -52,17 +55,23 @@ def decide(
         asked: names of models; empty: all.
         deadline: when the search gives up, in seconds of ``time.monotonic()``.
         tell: takes the models, as far as they are decided, whenever there is news.
+        ruled_out: models that are broken for other reasons; no search is made for these.
     """
     known = case.dependencies()
     chains = chains_of(case)
     if chains is None:
-        return Decision(known, _named(_cells(case, known, known)), [])
+        lowest = _lowest(case, known)
+        return Decision(known, None, _named(_cells(lowest, lowest)), [])
     pairs = prefix_pairs(case, chains)
     isolated = with_orders(known, case, *pairs)
     known = isolated if case.prefix else with_orders(known, case, *pairs, label=RW)
-    cells = _cells(case, known, isolated)
+    lowest = _lowest(case, known)
+    from_isolation = lowest if known is isolated else _lowest(case, isolated)
+    cells = _cells(lowest, from_isolation)
+    telling = None if lowest == from_isolation else isolated
     if not chains.are_open:
-        return Decision(known, _named(cells), [])
+        return Decision(known, telling, _named(cells), [])
+    cells |= {cell: False for cell in cells if GRID[cell[0]][cell[1]] in ruled_out}
     left = [cell for cell, valid in cells.items() if valid and cell[0] >= NONADJACENT]
     cells |= dict.fromkeys(left, "unknown")
     orders = Orders(case, chains, isolated)
@@ -87,7 +96,7 @@ def decide(
     decided: dict[Cell, Validity] = {
         cell: valid for cell, valid in cells.items() if valid != "unknown" or _is_below(cell, asked)
     }
-    return Decision(known, _named(decided), refuted, _note(decided))
+    return Decision(known, telling, _named(decided), refuted, _note(decided))
 
 
 def _is_below(cell: Cell, asked: Collection[str]) -> bool:
@@ -95,10 +104,12 @@ def _is_below(cell: Cell, asked: Collection[str]) -> bool:
     return not asked or any(model in asked for model in stronger(GRID[cell[0]][cell[1]]))
 
 
-def _cells(case: Case, known: Dependencies, isolated: Dependencies) -> dict[Cell, Validity]:
+def _lowest(case: Case, graph: Dependencies) -> list[int]:
+    return broken(graph, case.intervals, case.process)
+
+
+def _cells(lowest: list[int], from_isolation: list[int]) -> dict[Cell, Validity]:
     """What the graph says: by all that is known, and from snapshot isolation on by more."""
-    lowest = broken(known, case.intervals, case.process)
-    from_isolation = lowest if known is isolated else broken(isolated, case.intervals, case.process)
     return {
         (level, order): level < (lowest if level < NONADJACENT else from_isolation)[order]
         for level in range(HIGHEST + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,9 +16,9 @@ from checkers.graph.cycles import Cycle, telling_cycles
 from checkers.graph.decide import decide
 from checkers.graph.dsg import Dependencies
 from checkers.graph.explain import Narrator, explain_cycle
-from checkers.graph.levels import HIGHEST, REALTIME, groups_at, ordered
+from checkers.graph.levels import HIGHEST, NONADJACENT, REALTIME, groups_at, ordered
 from checkers.graph.refuted_words import explain_refutation
-from checkers.models import TRANSACTIONAL, answer, closed, rank
+from checkers.models import CYCLES, TRANSACTIONAL, answer, closed, rank
 from harness.protocols import CheckContext
 from harness.verdict import Anomaly, Validity, Verdict
 
@@ -65,9 +65,12 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
         models = _models(decided, anomalies)
         context.tell(Verdict(name, answer(models, context.asked), anomalies, dict(counts), models=models))
 
-    decision = decide(case, context.asked, context.deadline, tell)
-    groups = groups_at(ordered(decision.known, case.intervals, case.process, REALTIME), HIGHEST)
+    ruled_out = {model for anomaly in anomalies for model in anomaly.rules_out}
+    decision = decide(case, context.asked, context.deadline, tell, ruled_out)
+    groups = _groups(case, decision.known)
     cycles = _cycles(case, decision.known, groups)
+    if decision.isolated is not None:
+        cycles = chain(cycles, _cycles_in_isolation(case, decision.isolated))
     for cycle in islice(cycles, _CYCLES_NAMED):
         counts[cycle.name] += 1
         if counts[cycle.name] <= SHOWN_OF_EACH:
@@ -102,6 +105,20 @@ def _models(decided: dict[str, Validity], anomalies: list[Anomaly]) -> dict[str,
         model: False if model in broken else valid for model, valid in decided.items() if model in TRANSACTIONAL
     }
     return closed(models)
+
+
+def _groups(case: Case, graph: Dependencies) -> list[NDArray[np.int64]]:
+    return groups_at(ordered(graph, case.intervals, case.process, REALTIME), HIGHEST)
+
+
+def _cycles_in_isolation(case: Case, isolated: Dependencies) -> Iterator[Cycle]:
+    """Cycles by edges that are certain from snapshot isolation on: none of them says anything of lower levels."""
+    for cycle in _cycles(case, isolated, _groups(case, isolated)):
+        base, dash, order = cycle.name.partition("-process" if cycle.name.endswith("-process") else "-realtime")
+        if CYCLES[base] < NONADJACENT:
+            yield cycle._replace(name=f"G-single{dash}{order}")
+        elif CYCLES[base] == NONADJACENT:
+            yield cycle
 
 
 def _cycles(case: Case, known: Dependencies, groups: list[NDArray[np.int64]]) -> Iterator[Cycle]:
