@@ -126,6 +126,13 @@ class History:
             raise IndexError(f"no operation {index} in a history of {self.n}")
         return self._form.op(self._text(index), index)
 
+    def number(self, position: int) -> int:
+        """The index that the operation at ``position`` has in its file: a foreign one may not count densely from 0."""
+        if not self._form.foreign or not 0 <= position < self.n:
+            return position
+        given = (self.op(position).ext or {}).get("index")
+        return given if type(given) is int else position
+
     def _text(self, index: int) -> bytes:
         """The bytes of an operation."""
         return self._source.read(*(self._start + self._span[index : index + 2]).tolist())

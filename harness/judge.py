@@ -155,8 +155,9 @@ def judge_file(
     tell(about)
     history = History.load(source, chosen.encoder())
     about.warnings += history.warnings
-    context = CheckContext(models=asked, deadline=deadline, tell=_telling(about, tell))
-    verdicts = run_checks(chosen.checkers(), history, context)
+    hear = _telling(about, tell)
+    context = CheckContext(models=asked, deadline=deadline, tell=lambda verdict: hear(_numbered(verdict, history)))
+    verdicts = [_numbered(verdict, history) for verdict in run_checks(chosen.checkers(), history, context)]
     valid = merge(verdicts)
     warnings = list(history.warnings)
     if valid is True and not ((history.type == OK_CODE) & (history.process >= 0)).any():
@@ -174,6 +175,22 @@ def judge_file(
         warnings=warnings,
         took_s=sum(verdict.took_s for verdict in verdicts),
     ), history
+
+
+def _numbered(verdict: Verdict, history: History) -> Verdict:
+    """The verdict with the indices of operations that stand in the file, by which its owner finds them."""
+    anomalies = [
+        msgspec.structs.replace(
+            anomaly,
+            ops=[history.number(op) for op in anomaly.ops],
+            cycle=[
+                msgspec.structs.replace(edge, source=history.number(edge.source), target=history.number(edge.target))
+                for edge in anomaly.cycle
+            ],
+        )
+        for anomaly in verdict.anomalies
+    ]
+    return msgspec.structs.replace(verdict, anomalies=anomalies)
 
 
 def read_spec(folder: RunFolder) -> RunSpec:

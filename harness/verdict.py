@@ -32,6 +32,7 @@ class Anomaly(msgspec.Struct, frozen=True):
     Attributes:
         name: the field's name: ``G-single-realtime``, ``lost-update``, ``wrong-total`` ...
         ops: indices in the history of the operations concerned (of their invocations where they have one).
+            Positions for a checker; for its owner, those that stand in a foreign file (``History.number``).
         explanation: in words, for a person.
         cycle: the edges, where the anomaly is a cycle; the last one leads back to the first.
         rules_out: the consistency models that cannot hold any more.

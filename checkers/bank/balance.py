@@ -49,7 +49,8 @@ class TotalBalance:
                 counts[name] = len(at)
             for position in at[:SHOWN_OF_EACH].tolist():
                 invocation = int(history.pair[position])
-                anomalies.append(Anomaly(name, [invocation], f"{name}: {tell(position)}", rules_out=rules_out(name)))
+                text = f"{name}: {tell(position)} (index {history.number(position)})."
+                anomalies.append(Anomaly(name, [invocation], text, rules_out=rules_out(name)))
 
         totals = _Totals(history)
         known = totals.count_below(self._accounts)
@@ -95,17 +96,17 @@ class TotalBalance:
         but = "" if right == self._total else f", with the half commits that it saw {right}"
         return (
             f"a read saw {total} in all {self._accounts} accounts together, "
-            f"{total - right:+d} against the total of {self._total}{but} (index {position})."
+            f"{total - right:+d} against the total of {self._total}{but}"
         )
 
     def _told_missing(self, history: Any, position: int) -> str:
         seen = set(_accounts_at(history, position))
         absent = [account for account in range(self._accounts) if account not in seen][:SHOWN_OF_EACH]
-        return f"a read of all accounts did not find {_list(absent)} (index {position})."
+        return f"a read of all accounts did not find {_list(absent)}"
 
     def _told_unexpected(self, history: Any, position: int) -> str:
         strange = [account for account in _accounts_at(history, position) if account >= self._accounts]
-        return f"a read found {_list(strange[:SHOWN_OF_EACH])}, which nobody made (index {position})."
+        return f"a read found {_list(strange[:SHOWN_OF_EACH])}, which nobody made"
 
 
 class _Totals:
@@ -190,15 +191,15 @@ def _told_negative(history: Any, position: int) -> str:
     begin, end = int(history.row_start[position]), int(history.row_start[position + 1])
     row = begin + int(np.argmin(history.rows["balance"][begin:end]))
     account, balance = int(history.rows["account"][row]), int(history.rows["balance"][row])
-    return f"account {account} had a balance of {balance} (index {position})."
+    return f"account {account} had a balance of {balance}"
 
 
 def _told_corrupt(history: Any, position: int) -> str:
     value = history.op(position).value
     accounts = [record[0] for record in value.get("corrupt", [])]
-    return f"the record of {_list(accounts[:SHOWN_OF_EACH])} was not what had been written (index {position})."
+    return f"the record of {_list(accounts[:SHOWN_OF_EACH])} was not what had been written"
 
 
 def _told_arithmetic(history: Any, position: int) -> str:
     value = history.op(position).value
-    return f"a transfer read {value['read']} and wrote {value['write']}, which do not fit (index {position})."
+    return f"a transfer read {value['read']} and wrote {value['write']}, which do not fit"

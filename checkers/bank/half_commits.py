@@ -121,11 +121,12 @@ def _anomaly(half: HalfCommit, history: Any, narrator: BankNarrator) -> Anomaly:
     )
     at = sorted({int(np.searchsorted(history.row_start, row, side="right")) - 1 for row in half.found})
     readbacks = [int(history.pair[position]) for position in at]
+    where = ", ".join(str(history.number(position)) for position in at)
     return Anomaly(
         "half-commit",
         [int(txns.invocation[half.txn]), *readbacks],
         f"half-commit: {said} was acknowledged as committed at {commit_ts}. Read back at that timestamp when all was "
-        f"over (index {', '.join(map(str, at))}), {there}, and {instead}. Nobody ever saw what is missing. {_WHY}",
+        f"over (index {where}), {there}, and {instead}. Nobody ever saw what is missing. {_WHY}",
     )
 
 

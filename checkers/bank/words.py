@@ -36,7 +36,7 @@ class BankNarrator:
             what = f"T{value.get('of')} read back at its commit_ts {value.get('ts')}"
         else:
             what = f"{op.f} by {value.get('via')}"
-        return f"{self.name(txn)} (index {invocation}, process {op.process}, {what})"
+        return f"{self.name(txn)} (index {self._history.number(invocation)}, process {op.process}, {what})"
 
     def dependency(self, source: int, target: int, label: str) -> str:
         """One sentence on a ww, wr or rw edge."""

@@ -52,7 +52,7 @@ def told(history: Any, invoked: int) -> str:
     """``the add of 5 by process 3 (index 40)``."""
     op = history.op(invoked)
     what = f" of {shown(op.value)}" if op.value is not None else ""
-    return f"the {op.f}{what} by process {op.process} (index {invoked})"
+    return f"the {op.f}{what} by process {op.process} (index {history.number(invoked)})"
 
 
 def shown(value: Any) -> str:

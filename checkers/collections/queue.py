@@ -125,6 +125,9 @@ class _Elements:
     def _dequeues(self, element: int) -> list[int]:
         return self._took.invoked[self._owner[self._taken == element]].tolist()
 
+    def _index(self, position: Any) -> int:
+        return self._history.number(int(position))
+
     def _named(self, at: int) -> str:
         """The element of a row of what was dequeued, in full."""
         completed = int(self._took.completed[self._owner[at]])
@@ -145,20 +148,20 @@ class _Elements:
     def _told_twice(self, element: int) -> tuple[list[int], str]:
         adds, takes = self._enqueues(element), self._dequeues(element)
         text = f"{told(self._history, adds[0])} came {int(self.tries[element])} times, but the element was dequeued "
-        where = ", ".join(f"index {index}" for index in takes[:5])
+        where = ", ".join(f"index {self._index(index)}" for index in takes[:5])
         return [*adds[:3], *takes[:5]], f"{text}{len(takes)} times ({where})."
 
     def told_lost(self, element: int) -> tuple[list[int], str]:
         add = self._enqueues(element)[0]
-        text = f"{told(self._history, add)} was acknowledged at index {int(self.acknowledged[element])}"
+        text = f"{told(self._history, add)} was acknowledged at index {self._index(self.acknowledged[element])}"
         return [add], f"{text}, but nobody ever dequeued it, and the queue was drained later."
 
     def _told_disorder(self, element: int, other: int) -> tuple[list[int], str]:
         add, first = self._enqueues(element)[0], self._enqueues(other)[0]
         take = self._dequeues(element)[0]
         later = self._dequeues(other)
-        then = f"was dequeued only from index {later[0]} on" if later else "was never dequeued"
-        before = f"{told(self._history, first)} was acknowledged at index {int(self.acknowledged[other])}"
-        after = f"{told(self._history, add)} began; yet the latter was dequeued first (index {take})"
+        then = f"was dequeued only from index {self._index(later[0])} on" if later else "was never dequeued"
+        before = f"{told(self._history, first)} was acknowledged at index {self._index(self.acknowledged[other])}"
+        after = f"{told(self._history, add)} began; yet the latter was dequeued first (index {self._index(take)})"
         text = f"{before}, before {after}, and the former {then}."
         return [first, add, take, *later[:1]], text

@@ -116,8 +116,9 @@ class _Words:
             int(self._reads.invoked[last]),
         )
         if len(acknowledged.invoked):
-            was = f"was acknowledged at index {int(acknowledged.completed[0])}"
+            was = f"was acknowledged at index {self._history.number(int(acknowledged.completed[0]))}"
         else:
             was = "was seen by a read"
-        text = f"{told(self._history, add)} {was}, but the last read, begun at index {read}, did not find it."
+        begun = self._history.number(read)
+        text = f"{told(self._history, add)} {was}, but the last read, begun at index {begun}, did not find it."
         return [add, read], text

@@ -68,7 +68,7 @@ def _twice(history: Any, given: Calls, one: int, other: int) -> tuple[list[int],
 
 def _smaller(history: Any, given: Calls, early: int, late: int) -> tuple[list[int], str]:
     first, second = int(given.invoked[early]), int(given.invoked[late])
-    before = f"had been given {_value(history, given, early)} at index {int(given.completed[early])}"
+    before = f"had been given {_value(history, given, early)} at index {history.number(int(given.completed[early]))}"
     after = f"began, which was given {_value(history, given, late)}"
     text = f"{told(history, first)} {before}, before {told(history, second)} {after}."
     return [first, second], text

@@ -100,13 +100,17 @@ def _order(  # noqa: PLR0917 (an edge and where to look)
 ) -> str:
     invocation, completion = entries
     done, begun = int(completion[source]), int(invocation[target])
-    times = (
-        f"{narrator.name(source)} had completed at {seconds(int(history.time[done]))} (index {done}) before "
-        f"{narrator.name(target)} was invoked at {seconds(int(history.time[begun]))} (index {begun})"
-    )
-    if label == "process":
-        return f"{times}, both by process {int(history.process[begun])}."
-    return f"{times}."
+    timed = bool(history.time[done] < history.time[begun])
+    first = f"{narrator.name(source)} had completed{_when(history, done, timed=timed)}"
+    second = f"{narrator.name(target)} was invoked{_when(history, begun, timed=timed)}"
+    also = f", both by process {int(history.process[begun])}" if label == "process" else ""
+    return f"{first} before {second}{also}."
+
+
+def _when(history: Any, position: int, *, timed: bool) -> str:
+    """Where it stands, and at what time, unless the history has none or sees no difference."""
+    at = f" at {seconds(int(history.time[position]))}" if timed else ""
+    return f"{at} (index {history.number(position)})"
 
 
 def _conclusion(names: list[str]) -> str:

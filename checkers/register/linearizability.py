@@ -172,13 +172,13 @@ class _Words:
             if len(set(values)) == 1
             else f"the chain of values {' to '.join(dict.fromkeys(shown))}"
         )
-        since = "the beginning" if head >= total else f"index {first_done}, when {say.op(at_done)} had completed,"
-        until = f"index {last_begun}, when {say.op(at_begun)} was invoked"
+        since = "the beginning" if head >= total else f"{say.place(first_done)}, when {say.op(at_done)} had completed,"
+        until = f"{say.place(last_begun)}, when {say.op(at_begun)} was invoked"
         if first_done < last_begun:
             told = f"{value} was certainly there from {since} to {until}"
         else:
-            told = f"{value} was there at some time between index {last_begun} and index {first_done} only, by "
-            told += say.listed(members.tolist())
+            between = f"between {say.place(last_begun)} and {say.place(first_done)} only"
+            told = f"{value} was there at some time {between}, by {say.listed(members.tolist())}"
         indices = say.indices(sorted({at_done, at_begun, *([head] if head < total else [])}))
         return _Block(first_done, last_begun, told, indices, members.tolist())
 

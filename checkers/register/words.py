@@ -25,11 +25,11 @@ class Narrator:
         op = self._history.op(invoked)
         if op.f in ("read", "get"):
             completion = self._history.op(int(self._history.pair[invoked]))
-            return f"the {op.f} of {self.value(number)}{self._of(completion, 'from')} by {_who(op)}"
+            return f"the {op.f} of {self.value(number)}{self._of(completion, 'from')} by {self._who(number)}"
         if op.f == "cas":
             old, new = self._proper(op)
-            return f"the cas from {_text(old)} to {_text(new)}{self._of(op, 'of')} by {_who(op)}"
-        return f"the {op.f} of {self.value(number)}{self._of(op, 'to')} by {_who(op)}"
+            return f"the cas from {_text(old)} to {_text(new)}{self._of(op, 'of')} by {self._who(number)}"
+        return f"the {op.f} of {self.value(number)}{self._of(op, 'to')} by {self._who(number)}"
 
     def value(self, number: int) -> str:
         """The value that was read or written."""
@@ -55,17 +55,24 @@ class Narrator:
 
     def begun(self, number: int) -> str:
         """``was invoked at index 12``."""
-        return f"was invoked at index {int(self.ops.invoked[number])}"
+        return f"was invoked at {self.place(int(self.ops.invoked[number]))}"
 
     def done(self, number: int) -> str:
         """``had completed at index 14``."""
-        return f"had completed at index {int(self.ops.completed[number])}"
+        return f"had completed at {self.place(int(self.ops.completed[number]))}"
 
     def listed(self, numbers: Sequence[int], most: int = _LISTED) -> str:
         """Several operations, some of them left out."""
         told = [self.op(number) for number in numbers[:most]]
         more = len(numbers) - len(told)
         return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+    def place(self, position: int) -> str:
+        """``index 12``, as it stands in the file."""
+        return f"index {self._history.number(position)}"
+
+    def _who(self, number: int) -> str:
+        return f"process {int(self.ops.process[number])} ({self.place(int(self.ops.invoked[number]))})"
 
     def _keyed(self, op: Op) -> bool:
         value = op.value
@@ -78,10 +85,6 @@ class Narrator:
 
     def _of(self, op: Op, preposition: str) -> str:
         return f" {preposition} key {_text(op.value[0])}" if self._keyed(op) else ""
-
-
-def _who(op: Op) -> str:
-    return f"process {op.process} (index {op.index})"
 
 
 def _text(value: Any) -> str:

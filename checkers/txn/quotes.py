@@ -26,7 +26,7 @@ class Quotes:
 
     def name(self, txn: int) -> str:
         """``T40`` for the transaction that was invoked at index 40."""
-        return f"T{int(self.facts.txns.invocation[txn])}"
+        return f"T{self._index(txn)}"
 
     def describe(self, txn: int) -> str:
         """Who did what: ``T40 (index 40, process 3: read key 7 as [1 2], append 3 to key 7)``."""
@@ -35,7 +35,10 @@ class Quotes:
         if len(told) > _TOLD:
             told[_TOLD - 1 :] = [f"and {len(told) - _TOLD + 1} more"]
         what = ", ".join(told) or "nothing"
-        return f"{self.name(txn)} (index {int(txns.invocation[txn])}, process {int(txns.process[txn])}: {what})"
+        return f"{self.name(txn)} (index {self._index(txn)}, process {int(txns.process[txn])}: {what})"
+
+    def _index(self, txn: int) -> int:
+        return self._history.number(int(self.facts.txns.invocation[txn]))
 
     def micro_op(self, row: int) -> list[Any]:
         """The micro-operation of a row, as it stands in the history; of an element that of its list."""
