@@ -26,6 +26,8 @@ class Kind(msgspec.Struct, frozen=True):
         checkers: what judges it.
         models: the consistency models that its checkers decide; empty where there is no matter of models.
         default: those of them that are asked for unless ``--model`` says otherwise.
+        with_key_order: what judges it where each key is known to be ``sequential`` or ``linearizable``; None where
+            that would tell nothing new.
     """
 
     name: str
@@ -35,3 +37,4 @@ class Kind(msgspec.Struct, frozen=True):
     checkers: Callable[[], Sequence[Checker]]
     models: tuple[str, ...] = ()
     default: tuple[str, ...] = ()
+    with_key_order: Callable[[str], Sequence[Checker]] | None = None

@@ -46,12 +46,16 @@ class _Report(msgspec.Struct):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What ``check`` was asked for: the kind of the history, the models, the limits, and the form of the answer."""
+    """What ``check`` was asked for: the kind of the history, the models, the limits, and the form of the answer.
+
+    ``key_order`` is as for ``judge_file``.
+    """
 
     kind: str | None = None
     models: tuple[str, ...] = ()
     limits: Limits = Limits()
     form: str | None = None
+    key_order: str | None = None
 
 
 def check(targets: Sequence[str], asked: Asked) -> ExitCode:
@@ -126,7 +130,9 @@ def _judged(target: str, asked: Asked, tell: Callable[[Results], None]) -> _Repo
     deadline = time.monotonic() + (asked.limits.seconds or math.inf) * _SEARCHES
     if in_run_folder(path):
         return _judged_run(target, asked, deadline, tell)
-    results, history = judge_file(path, asked.kind, asked.models, deadline=deadline, tell=tell)
+    results, history = judge_file(
+        path, asked.kind, asked.models, key_order=asked.key_order, deadline=deadline, tell=tell
+    )
     if asked.form == "json":
         return _Report(text=file_json(target, results), code=results.exit_code)
     found = outcomes(history)
@@ -137,6 +143,8 @@ def _judged(target: str, asked: Asked, tell: Callable[[Results], None]) -> _Repo
 def _judged_run(target: str, asked: Asked, deadline: float, tell: Callable[[Results], None]) -> _Report:
     if asked.kind:
         raise UsageError("a run folder says itself of which kind its history is; take --kind away")
+    if asked.key_order:
+        raise UsageError("--key-order is for rw-register histories, and this is a run folder")
     folder = RunFolder.open(Path(target))
     interrupted = results_of(folder).interrupted
     results, history = judge_run(folder, interrupted=interrupted, models=asked.models, deadline=deadline, tell=tell)

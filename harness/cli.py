@@ -96,6 +96,11 @@ def run(**options: Any) -> ExitCode:
 @click.argument("targets", metavar="RUN_OR_HISTORY...", nargs=-1, required=True)
 @click.option("--kind", metavar="KIND", help="What kind of history it is, where that cannot be told from it.")
 @click.option("--model", metavar="a,b", help="Consistency models to answer for. [default: what the kind is held to]")
+@click.option(
+    "--key-order",
+    type=click.Choice(["sequential", "linearizable"]),
+    help="Of rw-register: what each key by itself is known to be, which tells more of the order of its versions.",
+)
 @click.option("--check-timeout", metavar="TIME", default="10m", show_default=True, help="Give up on a file after that.")
 @click.option("--check-memory", metavar="SIZE", help="Give up on a file that needs more memory, such as 2G.")
 @_FORMAT

@@ -80,6 +80,7 @@ def check(  # noqa: PLR0917 (the options)
     targets: Sequence[str],
     kind: str | None,
     model: str | None,
+    key_order: str | None,
     check_timeout: str,
     check_memory: str | None,
     form: str | None,
@@ -93,7 +94,7 @@ def check(  # noqa: PLR0917 (the options)
     memory = None if check_memory is None else parse_size(check_memory, "check-memory")
     if kind is not None:
         kind_of(kind)
-    return judge_each(targets, Asked(kind, tuple(models), Limits(seconds, memory), form))
+    return judge_each(targets, Asked(kind, tuple(models), Limits(seconds, memory), form, key_order))
 
 
 def convert(source: str, target: str) -> ExitCode:

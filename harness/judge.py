@@ -130,6 +130,7 @@ def judge_file(
     kind: str | None = None,
     models: Sequence[str] = (),
     *,
+    key_order: str | None = None,
     deadline: float = math.inf,
     tell: Callable[[Results], None] = lambda _: None,
 ) -> tuple[Results, History]:
@@ -139,6 +140,7 @@ def judge_file(
         path: the file, in any format of ``harness.formats``.
         kind: one of ``checkers.kinds.KINDS``; None: told from the operations.
         models: the consistency models that ``valid`` answers; none: the kind's default.
+        key_order: what each key is known to be, ``sequential`` or ``linearizable``; None: neither.
         deadline: when searches give up, in seconds of ``time.monotonic()``.
         tell: takes what is established while it goes on.
 
@@ -151,13 +153,16 @@ def judge_file(
     for model in asked:
         if model not in chosen.models:
             raise unknown_name(f"model of a {chosen.name} history", model, chosen.models)
+    if key_order and chosen.with_key_order is None:
+        raise UsageError(f"--key-order is for rw-register histories, and {path} is a {chosen.name} history")
+    checkers = chosen.with_key_order(key_order) if key_order and chosen.with_key_order else chosen.checkers()
     about = Results(kind=chosen.name, asked=list(asked))
     tell(about)
     history = History.load(source, chosen.encoder())
     about.warnings += history.warnings
     hear = _telling(about, tell)
     context = CheckContext(models=asked, deadline=deadline, tell=lambda verdict: hear(_numbered(verdict, history)))
-    verdicts = [_numbered(verdict, history) for verdict in run_checks(chosen.checkers(), history, context)]
+    verdicts = [_numbered(verdict, history) for verdict in run_checks(checkers, history, context)]
     valid = merge(verdicts)
     warnings = list(history.warnings)
     if valid is True and not ((history.type == OK_CODE) & (history.process >= 0)).any():

@@ -64,7 +64,11 @@ class RegisterConsistency:
         """Judge a ``harness.history.History``."""
         possible, failed = operations_of(history, initial=self._initial)
         ops = possible.where(seen(possible, history.n))
-        first = linearizability(history, ops, failed, context.deadline)
+
+        def tell(found: Evidence) -> None:
+            context.tell(_verdict(self.name, found, {LINEARIZABLE: False}, {}, context))
+
+        first = linearizability(history, ops, failed, context.deadline, tell)
         evidence = Evidence()
         evidence.anomalies += first.anomalies
         evidence.counts += first.counts
@@ -72,18 +76,26 @@ class RegisterConsistency:
         decided[LINEARIZABLE] = first.valid
         notes = {LINEARIZABLE: first.note}
         if first.valid is not True and len(ops.kind):
+            context.tell(_verdict(self.name, evidence, decided, notes, context))
             _Below(history, ops, evidence, decided, notes).decide(context, first)
-        models = closed(decided)
-        left = dict.fromkeys(note for model, note in notes.items() if models[model] == "unknown")
-        return Verdict(
-            self.name,
-            valid=answer(models, context.asked),
-            anomalies=sorted(evidence.anomalies, key=lambda anomaly: rank(anomaly.name)),
-            counts=dict(evidence.counts),
-            models=models,
-            details=first.details,
-            note="; ".join(left),
-        )
+        verdict = _verdict(self.name, evidence, decided, notes, context)
+        verdict.details = first.details
+        return verdict
+
+
+def _verdict(
+    name: str, evidence: Evidence, decided: dict[str, Validity], notes: dict[str, str], context: CheckContext
+) -> Verdict:
+    models = closed({**dict.fromkeys(OF_REGISTERS, "unknown"), **decided})
+    left = dict.fromkeys(note for model, note in notes.items() if models[model] == "unknown")
+    return Verdict(
+        name,
+        valid=answer(models, context.asked),
+        anomalies=sorted(evidence.anomalies, key=lambda anomaly: rank(anomaly.name)),
+        counts=dict(evidence.counts),
+        models=models,
+        note="; ".join(left),
+    )
 
 
 class _Below:

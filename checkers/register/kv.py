@@ -7,6 +7,7 @@ value is no part of what was read) is left out: between it and the next put ther
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from checkers.models import LINEARIZABLE, OF_REGISTERS, answer, closed
 from checkers.register.columns import KV_F, READ
 from checkers.register.machines import STORE
 from checkers.register.operations import operations_of
-from checkers.register.search import Call, Found, linearize
+from checkers.register.search import Call, Found, in_turns, linearize
 from checkers.register.words import Narrator
 from harness.protocols import CheckContext
 from harness.verdict import Validity, Verdict, worst
@@ -37,27 +38,34 @@ class KvLinearizability:
         verdicts: list[Validity] = [True]
         late = []
         order = np.argsort(ops.key, kind="stable")
-        for own in np.split(order, np.searchsorted(ops.key[order], np.arange(1, len(ops.initial)))):
-            if not len(own):
-                continue
-            numbers, calls = _calls(history, ops, own.tolist())
-            found = linearize(calls, STORE, context.deadline)
+        keys = np.split(order, np.searchsorted(ops.key[order], np.arange(1, len(ops.initial))))
+        keys = [own for own in keys if len(own)]
+
+        def search(own: Any, until: float) -> Found:
+            return linearize(_calls(history, ops, own.tolist())[1], STORE, until)
+
+        for place, found in in_turns([partial(search, own) for own in keys], context.deadline):
+            own = keys[place].tolist()
             verdicts.append("unknown" if found.valid is None else found.valid)
             if found.valid is None:
-                late.append(narrator.key(int(own[0])))
+                late.append(narrator.key(own[0]))
             elif not found.valid:
-                evidence.add("non-linearizable", _stuck, narrator, numbers, calls, found)
-        decided: dict[str, Validity] = dict.fromkeys(OF_REGISTERS, "unknown")
-        decided[LINEARIZABLE] = worst(verdicts)
-        models = closed(decided)
+                evidence.add("non-linearizable", _stuck, narrator, *_calls(history, ops, own), found)
+                if evidence.counts["non-linearizable"] <= SHOWN_OF_EACH:
+                    context.tell(self._verdict(evidence, False, context))
+        verdict = self._verdict(evidence, worst(verdicts), context)
+        verdict.details = {"operations": len(ops.kind), "keys": len(keys)}
+        verdict.note = f"the search did not end in time for {', '.join(late[:SHOWN_OF_EACH])}" if late else ""
+        return verdict
+
+    def _verdict(self, evidence: Evidence, valid: Validity, context: CheckContext) -> Verdict:
+        models = closed({**dict.fromkeys(OF_REGISTERS, "unknown"), LINEARIZABLE: valid})
         return Verdict(
             self.name,
             valid=answer(models, context.asked),
-            anomalies=evidence.anomalies,
+            anomalies=list(evidence.anomalies),
             counts=dict(evidence.counts),
             models=models,
-            details={"operations": len(ops.kind), "keys": len(np.unique(ops.key))},
-            note=f"the search did not end in time for {', '.join(late[:SHOWN_OF_EACH])}" if late else "",
         )
 
 

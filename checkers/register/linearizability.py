@@ -8,6 +8,8 @@ since a store may refuse one for other reasons too.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from checkers.evidence import SHOWN_OF_EACH, Evidence
 from checkers.register.machines import register
 from checkers.register.operations import Operations, sources
-from checkers.register.search import Call, Found, linearize
+from checkers.register.search import Call, Found, in_turns, linearize
 from checkers.register.words import Narrator
 from checkers.register.zones import Conflict, Disorder, Zones, zones
 from harness.verdict import Anomaly, Validity, worst
@@ -41,7 +43,13 @@ class Judgement(NamedTuple):
     note: str = ""
 
 
-def linearizability(history: Any, ops: Operations, failed: Operations, deadline: float) -> Judgement:
+def linearizability(
+    history: Any,
+    ops: Operations,
+    failed: Operations,
+    deadline: float,
+    tell: Callable[[Evidence], None] = lambda _: None,
+) -> Judgement:
     """Decide it for registers.
 
     Args:
@@ -49,11 +57,37 @@ def linearizability(history: Any, ops: Operations, failed: Operations, deadline:
         ops: the operations that happened.
         failed: those that would have written.
         deadline: when searches give up, of ``time.monotonic()``.
+        tell: takes the evidence whenever a search has added to it, and before the first.
     """
     found = sources(ops)
     by_zones = zones(ops, found, history.n)
     evidence = Evidence()
     words = _Words(Narrator(history, ops), Narrator(history, failed), by_zones)
+    _tell_zones(by_zones, evidence, words)
+    searched = np.flatnonzero(found.ambiguous).tolist()
+    if searched and evidence.counts:
+        tell(evidence)
+    verdicts: list[Validity] = [not by_zones.broken.any()]
+    notes = []
+    for own, result in _searches(history, ops, searched, deadline):
+        verdicts.append("unknown" if result.valid is None else result.valid)
+        if result.valid is None:
+            notes.append(words.narrator.key(int(own[0])))
+        elif not result.valid:
+            evidence.add("non-linearizable", words.stuck, own, result)
+            if evidence.counts["non-linearizable"] <= SHOWN_OF_EACH:
+                tell(evidence)
+    note = f"the search did not end in time for {', '.join(notes[:SHOWN_OF_EACH])}" if notes else ""
+    details = {
+        "operations": len(ops.kind),
+        "keys": len(np.unique(ops.key)),
+        "keys_searched": len(searched),
+        "keys_broken": int(by_zones.broken.sum()) + sum(valid is False for valid in verdicts[1:]),
+    }
+    return Judgement(worst(verdicts), evidence.anomalies, evidence.counts, details, note)
+
+
+def _tell_zones(by_zones: Zones, evidence: Evidence, words: _Words) -> None:
     blocks = by_zones.blocks
     for number in blocks.thin_air.tolist():
         evidence.add("ThinAirRead", words.thin_air, number)
@@ -65,27 +99,21 @@ def linearizability(history: Any, ops: Operations, failed: Operations, deadline:
         evidence.add("non-linearizable", words.disorder, disorder)
     for conflict in by_zones.conflicts:
         evidence.add("non-linearizable", words.conflict, conflict)
-    verdicts: list[Validity] = [not by_zones.broken.any()]
-    notes = []
-    searched = np.flatnonzero(found.ambiguous).tolist()
-    order = np.argsort(ops.key, kind="stable") if searched else ops.key
-    bounds = np.searchsorted(ops.key[order], np.arange(len(ops.initial) + 1)) if searched else ops.key
-    for key in searched:
-        own = order[bounds[key] : bounds[key + 1]]
-        result = linearize(calls_of(ops, own, history.n), register(int(ops.initial[key])), deadline)
-        verdicts.append("unknown" if result.valid is None else result.valid)
-        if result.valid is False:
-            evidence.add("non-linearizable", words.stuck, own, result)
-        elif result.valid is None:
-            notes.append(words.narrator.key(int(own[0])))
-    note = f"the search did not end in time for {', '.join(notes[:SHOWN_OF_EACH])}" if notes else ""
-    details = {
-        "operations": len(ops.kind),
-        "keys": len(np.unique(ops.key)),
-        "keys_searched": len(searched),
-        "keys_broken": int(by_zones.broken.sum()) + sum(valid is False for valid in verdicts[1:]),
-    }
-    return Judgement(worst(verdicts), evidence.anomalies, evidence.counts, details, note)
+
+
+def _searches(history: Any, ops: Operations, keys: list[int], deadline: float) -> Iterator[tuple[Any, Found]]:
+    """Of each of these keys the numbers of its operations, and how the search ended."""
+    if not keys:
+        return
+    order = np.argsort(ops.key, kind="stable")
+    bounds = np.searchsorted(ops.key[order], np.arange(len(ops.initial) + 1))
+    parts = [order[bounds[key] : bounds[key + 1]] for key in keys]
+
+    def search(key: int, own: Any, until: float) -> Found:
+        return linearize(calls_of(ops, own, history.n), register(int(ops.initial[key])), until)
+
+    for place, found in in_turns([partial(search, *each) for each in zip(keys, parts, strict=True)], deadline):
+        yield parts[place], found
 
 
 def calls_of(ops: Operations, own: Any, n: int) -> list[Call]:

@@ -22,7 +22,7 @@ It is depth first, without recursion, and keeps how far it came: the operation a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +30,7 @@ from checkers.register.columns import READ, WRITE
 from checkers.register.machines import IMPOSSIBLE, Action, Machine
 
 _LOOKS: Final = 1024  # steps between two looks at the clock
+_FIRST_S: Final = 1.0
 _STATES_KEPT: Final = 8
 _MEMO: Final = 2_000_000  # configurations, about a gigabyte
 
@@ -102,6 +103,25 @@ def linearize(calls: Sequence[Call], machine: Machine, deadline: float) -> Found
         deadline: when to give up, of ``time.monotonic()``.
     """
     return _Search(calls, machine).run(deadline)
+
+
+def in_turns(searches: Sequence[Callable[[float], Found]], deadline: float) -> Iterator[tuple[int, Found]]:
+    """Carry out all searches, each of which takes a deadline; yield the number of each and how it ended.
+
+    Each gets a second at first: a long one shall not hide what the others would find. Those that are left then share
+    the time.
+    """
+    left = []
+    for number, search in enumerate(searches):
+        now = time.monotonic()
+        found = search(now + min(_FIRST_S, (deadline - now) / (len(searches) - number)))
+        if found.valid is None:
+            left.append(number)
+        else:
+            yield number, found
+    for place, number in enumerate(left):
+        now = time.monotonic()
+        yield number, searches[number](now + (deadline - now) / (len(left) - place))
 
 
 class _Search:

@@ -62,4 +62,5 @@ RW_REGISTER: Final = Kind(
     checkers=lambda: (RwRegister(),),
     models=TRANSACTIONAL,
     default=(STRICT_SERIALIZABLE,),
+    with_key_order=lambda order: (RwRegister(sequential_keys=True, linearizable_keys=order == "linearizable"),),
 )

@@ -208,6 +208,33 @@ def test_a_kind_against_the_history_is_an_error_with_the_line(check):
         assert "line 9: " in result["error"], (kind, result)  # the first with an operation
 
 
+def test_the_order_of_versions_by_key_on_request(check, tmp_path):
+    txns = [(1, [["w", 1, 1]]), (1, [["w", 1, 2]]), (2, [["r", 1, 2], ["w", 2, 1]]), (3, [["r", 2, 1], ["r", 1, 1]])]
+    lines = [line(type_, process, "txn", value) for process, value in txns for type_ in ("invoke", "ok")]
+    file = write(tmp_path / "backwards.jsonl", *lines)
+    code, [result] = check("--model", "serializable", file)
+    assert (code, result["valid"]) == (ExitCode.VALID, True)
+    for order in ("sequential", "linearizable"):
+        code, [result] = check("--model", "serializable", "--key-order", order, file)
+        assert (code, result["valid"]) == (ExitCode.ANOMALY, False)
+
+
+def test_the_two_orders_by_key_differ(check, tmp_path):
+    """Two processes wrote one after the other; only time tells the order."""
+    txns = [(1, [["w", 1, 1]]), (2, [["w", 1, 2]]), (3, [["r", 1, 2], ["w", 2, 1]]), (4, [["r", 2, 1], ["r", 1, 1]])]
+    lines = [line(type_, process, "txn", value) for process, value in txns for type_ in ("invoke", "ok")]
+    file = write(tmp_path / "backwards.jsonl", *lines)
+    for order, valid in (("sequential", True), ("linearizable", False)):
+        code, [result] = check("--model", "serializable", "--key-order", order, file)
+        assert (code, result["valid"]) == (code_of(valid), valid)
+
+
+def test_the_order_by_key_is_for_registers_in_transactions_only(check):
+    code, [result] = check("--key-order", "sequential", STALE)
+    assert code == ExitCode.USAGE
+    assert result["error"] == f"--key-order is for rw-register histories, and {STALE} is a list-append history"
+
+
 def test_a_history_of_two_kinds_needs_one_named(check, tmp_path):
     read = [line("invoke", 0, "txn", [["r", 1, None]]), line("ok", 0, "txn", [["r", 1, None]])]
     file = write(tmp_path / "reads.jsonl", *read)
