@@ -9,9 +9,7 @@ from reports.model_table import frontier, table
 from reports.text import listed, shown
 from reports.verdict_text import anomaly_lines, checker_line, judgement, wrapped
 from reports.vocabulary import anomaly_words
-from reports.words import totals
-
-_ALSO = 8
+from reports.words import lower_first, totals
 
 
 def file_text(file: str, results: Results, outcomes: tuple[int, int, int] | None = None) -> str:
@@ -31,7 +29,9 @@ def file_text(file: str, results: Results, outcomes: tuple[int, int, int] | None
         lines += ["", *wrapped(f"found in all: {totals(counts)}", "  ")]
     if results.models:
         lines += ["", *(f"  {line}" for line in table(results.models)), ""]
-        lines += [line for name, models in frontier(results.models) for line in _entry(_FRONTIER[name], listed(models))]
+        for name, models in frontier(results.models):
+            few = name != "unknown" or len(models) <= _OPEN
+            lines += _entry(_FRONTIER[name], listed(models) if few else f"{len(models)} models, see the table")
     else:
         lines.append("")
     lines += [line for warning in results.warnings for line in wrapped(f"warning: {shown(warning, 600)}")]
@@ -42,6 +42,8 @@ def file_text(file: str, results: Results, outcomes: tuple[int, int, int] | None
     return "".join(f"{line}\n" for line in lines)
 
 
+_MARGIN = 12
+_OPEN = 3  # models without an answer that are named; the table has them all
 _FRONTIER = {"holds": "strongest", "broken": "broken", "unknown": "open"}
 
 
@@ -50,17 +52,20 @@ def _headline(results: Results) -> str:
     asked = listed(results.asked)
     if results.valid is True:
         return f"{what}, {asked}" if asked else f"{what}, nothing wrong found"
-    if results.valid is False:
-        broken = [model for model in results.asked if results.models.get(model) is False]
-        found = results.anomalies()
-        why = anomaly_words(found[0].name)[0] if found else "an anomaly"
-        return f"{what}, not {listed(broken)}: {why}" if broken else f"{what}, {why} found"
-    return f"{what}, {f'{asked} ' if asked else ''}unknown"
+    if results.valid == "unknown":
+        return f"{what}, {f'{asked}: ' if asked else ''}unknown"
+    broken = [model for model in results.asked if results.models.get(model) is False]
+    headings = dict.fromkeys(lower_first(anomaly_words(anomaly.name)[0]) for anomaly in results.anomalies())
+    if not broken:
+        return f"{what}, found to be wrong: {listed(list(headings)) or 'an anomaly'}"
+    missing = f"not {listed(broken)}"
+    why = next(iter(headings), missing)
+    return f"{what}, {missing}" if why == missing else f"{what}, {missing}: {why}"
 
 
 def _entry(name: str, text: str) -> list[str]:
-    lines = wrapped(text)
-    return [f"{name + ':' if not at else '':<12}{line}" for at, line in enumerate(lines)]
+    lines = wrapped(text, " " * _MARGIN)
+    return [f"{name + ':':<{_MARGIN}}{lines[0][_MARGIN:]}", *lines[1:]]
 
 
 def file_json(file: str, results: Results) -> str:

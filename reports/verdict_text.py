@@ -133,7 +133,7 @@ def checker_line(verdict: Verdict) -> str:
     """What a checker came to, with its counts and its note."""
     state = {True: "valid", False: "anomaly", "unknown": "unknown"}[verdict.valid]
     counts = f" ({totals(verdict.counts)})" if verdict.counts and verdict.valid is False else ""
-    note = f": {shown(verdict.note, 300)}" if verdict.note else ""
+    note = f"{';' if counts else ':'} {shown(verdict.note, 300)}" if verdict.note else ""
     return f"{verdict.checker} {state}{counts}{note}"
 
 
@@ -142,7 +142,12 @@ def wrapped(text: str, indent: str = "") -> list[str]:
     lines: list[str] = []
     for paragraph in text.split("\n"):
         lines += textwrap.wrap(
-            paragraph, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
+            paragraph,
+            _WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
     return lines
 

@@ -19,7 +19,7 @@ def headline(results: Results) -> str:
     """The verdict in two to five words."""
     found = results.anomalies()
     if results.valid is False and found:
-        return f"Anomaly found: {_lower_first(anomaly_words(found[0].name)[0])}"
+        return f"Anomaly found: {lower_first(anomaly_words(found[0].name)[0])}"
     if _client_anomaly(results) and _reasons_of_others(results) == []:
         return "Client anomaly: half commits" if results.valid == "unknown" else "Valid, but for half commits"
     return _VERDICTS[results.valid]
@@ -34,7 +34,8 @@ def _reasons_of_others(results: Results) -> list[str]:
     return reasons([verdict for verdict in results.verdicts if verdict.checker != CLIENT_ANOMALY])
 
 
-def _lower_first(text: str) -> str:
+def lower_first(text: str) -> str:
+    """A heading inside a sentence; a name in capitals stays as it is."""
     return text if text[:2].isupper() or text[1:2] in "0123456789-" else text[:1].lower() + text[1:]
 
 

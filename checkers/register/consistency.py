@@ -111,7 +111,7 @@ class _Below:
     def decide(self, context: CheckContext, first: Judgement) -> None:
         """Fill in what can be found out."""
         self._decided[EVENTUAL], note = eventual(self._history, self._ops, self._evidence)
-        self._notes[EVENTUAL] = f"eventual: {note}"
+        self._notes[EVENTUAL] = f"{EVENTUAL} is unknown, since {note}"
         found = sources(self._ops)
         # Without what keys with repeated values tell there is less of a causal order, and less to be reflected:
         # what is broken even so is broken, but nothing else can be said.
@@ -162,13 +162,13 @@ class _Below:
         deadline = context.deadline
         if SEQUENTIAL not in context.asked:
             if len(self._ops.kind) > _UNASKED:
-                self._notes[SEQUENTIAL] = "sequential: not tried, since nobody asked for it and the history is long"
+                self._notes[SEQUENTIAL] = "sequential is unknown, since nobody asked for it and the history is long"
                 return
             deadline = min(deadline, time.monotonic() + _UNASKED_S)
         try:
             answered = sequential(self._ops, found, self._history.n, deadline)
         except OutOfTime:
-            self._notes[SEQUENTIAL] = "sequential: the search did not end in time"
+            self._notes[SEQUENTIAL] = "sequential is unknown, since the search did not end in time"
             return
         self._decided[SEQUENTIAL] = answered is None
         if answered is not None:
