@@ -79,7 +79,7 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
     if next(cycles, None) is not None:
         notes.append(f"there are more cycles than the {_CYCLES_NAMED} that were named and counted")
     for refutation in decision.refuted:
-        anomalies.append(explain_refutation(refutation, case, history, entries, narrator))
+        anomalies.append(explain_refutation(refutation, entries, narrator))
         counts[anomalies[-1].name] += 1
     models = _models(decision.models, anomalies)
     anomalies.sort(key=lambda anomaly: rank(anomaly.name))

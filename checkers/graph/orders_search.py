@@ -23,6 +23,7 @@ from checkers.graph.dsg import Dependencies, Edges
 from checkers.graph.levels import edges_of, groups_at, joined, ordered, within
 from checkers.graph.open_orders import guessed, in_order, neighbours
 from checkers.graph.paths import shortest_cycle
+from checkers.graph.refutation import Argument, argue
 from checkers.graph.search import OutOfTime
 from checkers.graph.small_orders import Touching, taken_out
 from checkers.graph.windows import Chains, Windows
@@ -38,11 +39,13 @@ class Refutation(NamedTuple):
         level: of ``checkers.models.LEVELS``.
         order: of ``checkers.models.ORDERS``.
         members: a few transactions, in ascending order; without any one of them there would be an order.
+        argument: why there is none.
     """
 
     level: int
     order: int
     members: list[int]
+    argument: Argument
 
 
 class Orders:
@@ -121,7 +124,8 @@ class Orders:
             for small in taken_out(sets.fresh(), self._case, self._known, self._touching, (level, order)):
                 answer = small.solve(deadline)
                 if answer is None:
-                    return Refutation(level, order, small.shrunk(deadline))
+                    few = small.shrunk(deadline)
+                    return Refutation(level, order, few.members, argue(few))
                 for chains in answer:
                     rank[chains] = np.sort(rank[chains])
 

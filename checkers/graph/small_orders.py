@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Final
 
 import numpy as np
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from checkers.graph.case import Case
 from checkers.graph.components import split
-from checkers.graph.dsg import Dependencies, Edges
-from checkers.graph.levels import NONADJACENT, edges_of, ordered
+from checkers.graph.dsg import RW, WW, Dependencies, Edges
+from checkers.graph.levels import NONADJACENT, REALTIME, edges_of, ordered
 from checkers.graph.realtime import Intervals
 from checkers.graph.search import Choice, OutOfTime, Pair, solve
 from checkers.graph.windows import Chains
+from checkers.models import ORDERS
 
 _AT_MOST: Final = 6_000  # vertices; the bit sets of more get slow
 
@@ -174,7 +175,56 @@ class SmallOrders:
                 edges.append((reader, head if copies is None else head + copies))
         return edges
 
-    def shrunk(self, deadline: float) -> list[int]:
+    @property
+    def members(self) -> list[int]:
+        """The transactions, in ascending order."""
+        return self._members.tolist()
+
+    @property
+    def level(self) -> int:
+        """Of ``checkers.models.LEVELS``."""
+        return self._level
+
+    def certain(self) -> list[tuple[int, int, str]]:
+        """The edges that are there in any case, between transactions, with their labels; order edges written out."""
+        own = self._members.tolist()
+        found = [
+            (own[a], own[b], label)
+            for label, edges in self._inner.items()
+            for a, b in zip(edges.source.tolist(), edges.target.tolist(), strict=True)
+        ]
+        invoked, completed = self._intervals.invoked.tolist(), self._intervals.completed.tolist()
+        for a, b in permutations(range(len(own)), 2) if self._order else ():
+            if 0 <= completed[a] < invoked[b] and (self._order == REALTIME or self._process[a] == self._process[b]):
+                found.append((own[a], own[b], ORDERS[self._order]))
+        touching = self._touching
+        for one, two in touching.pairs(own):
+            if touching.chains.is_first[one]:
+                found += self._labelled(one, two)
+        return found
+
+    def alternatives(
+        self,
+    ) -> list[tuple[tuple[int, int], list[tuple[int, int, str]], list[tuple[int, int, str]]]]:
+        """Of each open pair: who began the one chain and who the other, and what follows either way round."""
+        touching = self._touching
+        return [
+            (
+                (int(touching.head_writer[one]), int(touching.head_writer[two])),
+                self._labelled(one, two),
+                self._labelled(two, one),
+            )
+            for one, two in touching.pairs(self._members.tolist())
+            if not touching.chains.is_first[one]
+        ]
+
+    def _labelled(self, earlier: int, later: int) -> list[tuple[int, int, str]]:
+        own = set(self._members.tolist())
+        head, tail = int(self._touching.head_writer[later]), int(self._touching.tail_writer[earlier])
+        edges = [(tail, head, WW)] if tail in own else []
+        return edges + [(txn, head, RW) for txn in self._touching.readers(earlier) if txn in own and txn != head]
+
+    def shrunk(self, deadline: float) -> SmallOrders:
         """As few of the members as can be had in the time: whoever the contradiction does not need is left out."""
         left = np.arange(len(self._members))
         size = max(len(left) // 2, 1)
@@ -190,7 +240,7 @@ class SmallOrders:
                 size //= 2
         except OutOfTime:
             pass
-        return self._members[left].tolist()
+        return self._only(left)
 
     def _only(self, some: NDArray[np.int64]) -> SmallOrders:
         inner = {label: split(edges, [some], len(self._members))[0] for label, edges in self._inner.items()}
