@@ -81,6 +81,7 @@ def cli() -> None:
     metavar="unknown|fail|ignore",
     help="What a commit that the client did by half makes of the verdict. [default: unknown]",
 )
+@click.option("--fail-fast", is_flag=True, default=None, help="End the run at the first violation.")
 @click.option("--bug", metavar="NAME", help="Plant a bug in the simulated cluster; see `list`.")
 @click.option("--workload-opt", "workload_opts", metavar="K=V", multiple=True, help="An option of the workload.")
 @_OUT

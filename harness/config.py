@@ -38,6 +38,7 @@ KEYS: dict[str, tuple[type, ...]] = {
     "kv-config": (str,),
     "readback": (int, float),
     "client-anomalies": (str,),
+    "fail-fast": (bool,),
     WORKLOAD_TABLE: (dict,),
 }
 
@@ -77,7 +78,7 @@ def _checked(table: Any, path: Path) -> dict[str, Any]:
         key = raw.replace("_", "-")
         if key not in KEYS:
             raise UsageError(f"{path}: {unknown_name('key', raw, KEYS)}")
-        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
+        if not isinstance(value, KEYS[key]) or (isinstance(value, bool) and bool not in KEYS[key]):
             wanted = " or ".join(kind.__name__ for kind in KEYS[key])
             raise UsageError(f"{path}: {raw} must be {wanted}, not {value!r}")
         result[key] = value

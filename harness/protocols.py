@@ -283,3 +283,39 @@ class ReadsBack(Protocol):
             anomalies: what contradicts it. If there are any, every commit is read back, those named here first.
         """
         ...
+
+
+class Streaming(Protocol):
+    """A checker that follows a history while it is recorded, in memory that does not grow with it.
+
+    Attributes:
+        violation: the first that was found, or None.
+    """
+
+    violation: Anomaly | None
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """Sizes of what is kept."""
+        ...
+
+    def observe(self, op: Op) -> None:
+        """Take the next entry of the history.
+
+        Raises:
+            ValueError: it is not of the kind that is followed.
+        """
+        ...
+
+    def finish(self) -> Verdict:
+        """The verdict on all that was observed: that of the check afterwards, or "unknown"."""
+        ...
+
+
+@runtime_checkable
+class StreamsChecks(Protocol):
+    """A workload whose history can be judged while it is recorded (``--fail-fast``)."""
+
+    def streaming(self) -> Streaming:
+        """A new checker, to be told of every entry."""
+        ...

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -50,13 +51,20 @@ class Recorder:
     bytes.
     """
 
-    def __init__(self, history: Path, columns: Path | None = None, encoder: RowEncoder | None = None) -> None:
-        """Open new files.
+    def __init__(
+        self,
+        history: Path,
+        columns: Path | None = None,
+        encoder: RowEncoder | None = None,
+        observe: Callable[[Op], None] | None = None,
+    ) -> None:
+        """Open new files. ``observe`` is told of each entry when it was written, in the order of the history.
 
         Raises:
             EnvironmentFailure: they cannot be made, or are there already.
         """
         self._encode = msgspec.json.Encoder().encode
+        self._observe = observe
         self._builder = ChunkBuilder(encoder or PlainEncoder())
         self._hash = hashlib.sha256()
         self._failure: EnvironmentFailure | None = None
@@ -110,6 +118,8 @@ class Recorder:
         self.ops += 1
         if self._builder.is_full:
             self._flush()
+        if self._observe is not None:
+            self._observe(op)
         return op
 
     def _write(self, line: bytes) -> None:

@@ -21,6 +21,7 @@ import msgspec
 from cluster.api import Cluster
 from harness.drive import DEADLINE_NS, drive
 from harness.exit_codes import EnvironmentFailure, ExitCode, QuorumquakeError, code_of, worst_code
+from harness.fail_fast import FailFast, fail_fast_of
 from harness.history import History
 from harness.interpreter import Outcome
 from harness.journal import Journal, open_entries
@@ -107,13 +108,19 @@ def run(plan: Plan, watcher: Watcher | LiveLine | None = None) -> Finished:
     """
     spec, cluster, workload = plan.spec, plan.cluster, plan.workload
     watcher = watcher or Watcher()
+    follower = fail_fast_of(workload) if spec.fail_fast else None
     folder = RunFolder.create(Path(spec.out), spec.workload, f"seed{spec.seed}")
     watcher.say(f"recording to {folder.path}")
     write_spec(folder, spec, cluster)
     folder.write_json(folder.results, Results(stage="running", workload=spec.workload, claim=workload.claim))
-    outcome, failure = record(plan, folder, watcher)
+    outcome, failure = record(plan, folder, watcher, follower)
+    early = follower is not None and follower.found()
+    if early:
+        watcher.say("stopped by --fail-fast at the first violation")
     watcher.say("checking the history")
-    results, history = judge_run(folder, interrupted=outcome is not None and outcome.interrupted)
+    results, history = judge_run(folder, interrupted=not early and outcome is not None and outcome.interrupted)
+    if follower is not None and follower.reason:
+        results.warnings.append(follower.reason)
     failure = failure or left_in_force(spec, folder)
     results.exit_code = _code(results, failure)
     if unwritten := _write_down(folder, spec, cluster, results, history):
@@ -154,11 +161,18 @@ def _write_down(
     return None
 
 
-def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[Outcome | None, Exception | None]:
-    """Drive the test; return how it ended, or what ended it if at least one operation was recorded by then."""
+def record(
+    plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine, follower: FailFast | None = None
+) -> tuple[Outcome | None, Exception | None]:
+    """Drive the test; return how it ended, or what ended it if at least one operation was recorded by then.
+
+    ``follower`` is told of all that is recorded, and may end the run.
+    """
     stop = _Stop()
     journal = Journal(folder.journal)
-    recorder = Recorder(folder.history, folder.columns, plan.workload.encoder)
+    recorder = Recorder(
+        folder.history, folder.columns, plan.workload.encoder, observe=None if follower is None else follower.observe
+    )
     pool = _client_processes(plan, folder)
     try:
         with stop.on_signals(), standing_back() if pool else nullcontext():
@@ -173,7 +187,7 @@ def record(plan: Plan, folder: RunFolder, watcher: Watcher | LiveLine) -> tuple[
                     so_far=lambda: judge_run(folder),
                     pool=pool,
                     observe=watcher.observe,
-                    should_stop=lambda: watcher.tick() or stop.asked(),
+                    should_stop=lambda: watcher.tick() or stop.asked() or (follower is not None and follower.found()),
                 )
             )
     except Exception as failure:

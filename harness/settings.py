@@ -37,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
 
 CLIENT_ANOMALIES = ("unknown", "fail", "ignore")
 
-OPTIONS = frozenset({*DEFAULTS, "nemesis", "seed", "bug"})
+OPTIONS = frozenset({*DEFAULTS, "nemesis", "seed", "bug", "fail-fast"})
 
 # The network's own address, the host's, broadcast, and as many for stores that join later.
 RESERVED_ADDRESSES = 8
@@ -82,6 +82,7 @@ def to_spec(
         docker=docker_options(options) if cluster == "docker" else None,
         readback=0.0 if simulated else _share("readback", options["readback"]),
         client_anomalies=_one_of("client-anomalies", options["client-anomalies"], CLIENT_ANOMALIES),
+        fail_fast=bool(options["fail-fast"]),
     )
 
 

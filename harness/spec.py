@@ -60,6 +60,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         readback: the share of the commits that is read back afterwards; 0 where the client is not tikv-client.
         client_anomalies: what commits that the client carried out by half make of the verdict: ``unknown``, ``fail``
             or ``ignore``.
+        fail_fast: end the run at the first violation.
     """
 
     workload: str
@@ -77,6 +78,7 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     docker: DockerOptions | None = None
     readback: float = 0.0
     client_anomalies: str = "unknown"
+    fail_fast: bool = False
 
     @staticmethod
     def of(content: Mapping[str, Any]) -> RunSpec:
@@ -119,6 +121,8 @@ class RunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             words += docker_words(self.docker)
         if not self.simulated:
             words += ["--readback", f"{self.readback:g}", "--client-anomalies", self.client_anomalies]
+        if self.fail_fast:
+            words += ["--fail-fast"]
         if self.bug:
             words += ["--bug", self.bug]
         for name, value in self.workload_options.items():

@@ -16,6 +16,7 @@ from checkers.bank.columns import BANK_ENCODER
 from checkers.bank.half_commits import HalfCommits
 from checkers.bank.strict_serializability import StrictSerializability
 from checkers.stats import Stats
+from checkers.streaming.bank import StreamingBank
 from cluster.api import Store
 from harness.exit_codes import UsageError
 from harness.protocols import Checker, Claim, RowEncoder, WorkloadOption
@@ -96,6 +97,10 @@ class Bank:
     def readback_generator(self, history: Any, share: float, anomalies: Sequence[Anomaly]) -> Readback:
         """Read transfers back at their commit_ts: a share of them, or all, those in anomalies first."""
         return Readback(self._ids, history, share, anomalies)
+
+    def streaming(self) -> StreamingBank:
+        """What follows a run: looks at small blocks, so that little is done after a violation."""
+        return StreamingBank(block=256, keep=4096)
 
     def checkers(self) -> Sequence[Checker]:
         """What judges the history; what the first one finds is told first, and a cycle says more than a wrong sum."""

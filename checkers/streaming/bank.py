@@ -152,7 +152,7 @@ class StreamingBank:
         self._fresh.extend((invoked, at, status, f, number, ts, commit_ts, flags, int(op.process)))
         self._fresh_rows.extend(rows)
         self._row_counts.append(len(rows) // (ROW_WIDTH - 1))
-        if len(self._row_counts) >= max(self._block, len(self._table) // 2):
+        if len(self._row_counts) >= max(self._block, len(self._table) // 8):
             self.settle()
 
     def finish(self) -> Verdict:
