@@ -111,6 +111,10 @@ class Window:
         names = ("kind", "account", "balance", "version", "writer", "previous")
         self.rows = {name: based[:, column] for column, name in enumerate(names, KIND)}
 
+    def number(self, index: int) -> int:
+        """The index of an entry in the whole history."""
+        return int(self.position[index])
+
     def op(self, index: int) -> Op:
         """An entry as far as it is known here, for words."""
         process, kind = int(self.process[index]), TYPES[self.type[index]]
