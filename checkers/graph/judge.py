@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,7 @@ from checkers.graph.decide import decide
 from checkers.graph.dsg import Dependencies
 from checkers.graph.explain import Narrator, explain_cycle
 from checkers.graph.levels import HIGHEST, NONADJACENT, REALTIME, groups_at, ordered
+from checkers.graph.orders_search import Refutation
 from checkers.graph.refuted_words import explain_refutation
 from checkers.models import CYCLES, TRANSACTIONAL, answer, closed, rank
 from harness.protocols import CheckContext
@@ -78,7 +79,7 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
     notes = [decision.note] if decision.note else []
     if next(cycles, None) is not None:
         notes.append(f"there are more cycles than the {_CYCLES_NAMED} that were named and counted")
-    for refutation in decision.refuted:
+    for refutation in _weakest(decision.refuted):
         anomalies.append(explain_refutation(refutation, entries, narrator))
         counts[anomalies[-1].name] += 1
     models = _models(decision.models, anomalies)
@@ -96,6 +97,15 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
         },
         note="; ".join(notes),
     )
+
+
+def _weakest(refuted: Sequence[Refutation]) -> list[Refutation]:
+    """Those of models of which no weaker one is refuted too."""
+    return [
+        each
+        for each in refuted
+        if not any(other is not each and other.level <= each.level and other.order <= each.order for other in refuted)
+    ]
 
 
 def _models(decided: dict[str, Validity], anomalies: list[Anomaly]) -> dict[str, Validity]:

@@ -40,8 +40,9 @@ def explain_refutation(refutation: Refutation, entries: tuple[Any, Any], narrato
         text.append(f"{name(first)} wrote before {name(second)}, since otherwise {_circle(cycle, narrator)}.")
     if argument.pair and argument.cycles:
         one, two = (name(txn) for txn in argument.pair)
+        but = "But " if argument.steps else ""
         text.append(
-            f"But {one} cannot have written before {two}, since {_circle(argument.cycles[0], narrator)}; "
+            f"{but}{one} cannot have written before {two}, since {_circle(argument.cycles[0], narrator)}; "
             f"nor after it, since {_circle(argument.cycles[1], narrator)}."
         )
     ops = [int(entries[0][txn]) for txn in refutation.members]
