@@ -11,7 +11,8 @@ import msgspec
 
 from checkers.bank.half_commits import tell_origin
 from checkers.coverage import Coverage
-from checkers.kinds import SAMPLE, kind_of
+from checkers.kind import Kind
+from checkers.kinds import KINDS, SAMPLE, kind_of
 from checkers.kinds import tell as tell_kind
 from checkers.models import together
 from checkers.run_checks import merge, run_checks
@@ -109,6 +110,8 @@ def judge_run(
 ) -> tuple[Results, History]:
     """Judge what a run's folder holds; writes nothing. ``models`` and what follows as for ``judge``."""
     spec = read_spec(folder)
+    if spec.workload in KINDS:
+        _require(models, KINDS[spec.workload])
     history = History.load(folder.path, workload_class(spec.workload).encoder)
     results = judge(
         history,
@@ -123,6 +126,12 @@ def judge_run(
         tell=tell,
     )
     return results, history
+
+
+def _require(models: Sequence[str], kind: Kind) -> None:
+    for model in models:
+        if model not in kind.models:
+            raise unknown_name(f"model of a {kind.name} history", model, kind.models)
 
 
 def judge_file(
@@ -150,9 +159,7 @@ def judge_file(
     source = Source.open(path)
     chosen = tell_kind(first_ops(source, SAMPLE), source.name) if kind is None else kind_of(kind)
     asked = tuple(models) or chosen.default
-    for model in asked:
-        if model not in chosen.models:
-            raise unknown_name(f"model of a {chosen.name} history", model, chosen.models)
+    _require(asked, chosen)
     if key_order and chosen.with_key_order is None:
         raise UsageError(f"--key-order is for rw-register histories, and {path} is a {chosen.name} history")
     checkers = chosen.with_key_order(key_order) if key_order and chosen.with_key_order else chosen.checkers()

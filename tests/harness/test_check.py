@@ -286,3 +286,54 @@ def test_from_a_pipe(command):
     assert done.returncode == ExitCode.ANOMALY, done.stderr
     assert "list-append history, not strict-serializable" in done.stdout
     assert done.stderr == ""
+
+
+# Runs.
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    options = ["--time-limit", "4", "--nemesis", "none", "--seed", "3", "--out", str(folder)]
+    assert invoke(["run", "bank", *options]) == ExitCode.VALID
+    return folder / "bank" / "latest"
+
+
+def test_a_run_is_told_in_the_same_form(check, finished_run, tmp_path):
+    bare = tmp_path / "bare.jsonl"
+    bare.write_bytes((finished_run / "history.jsonl").read_bytes())
+    code, [run, inside, alone] = check(finished_run, finished_run / "history.jsonl", bare)
+    assert code == ExitCode.VALID
+    assert [each["file"] for each in (run, inside)] == [str(finished_run), str(finished_run / "history.jsonl")]
+    assert set(run) == set(alone) | {"interrupted", "exceeds_assumptions", "run", "report"}
+    assert run["kind"] == inside["kind"] == alone["kind"] == "bank"
+    assert run["valid"] is inside["valid"] is alone["valid"] is True
+    assert run["models"] == inside["models"] == alone["models"]
+    assert run["history_sha256"] == alone["history_sha256"]
+
+
+def test_a_run_answers_for_the_models_asked_for(check, finished_run):
+    code, [result] = check("--model", "snapshot-isolation,read-committed", finished_run)
+    assert (code, result["valid"]) == (ExitCode.VALID, True)
+    assert result["asked"] == ["snapshot-isolation", "read-committed"]
+
+
+def test_a_run_needs_no_kind_and_no_order(check, finished_run):
+    for option, value in (("--kind", "bank"), ("--key-order", "sequential")):
+        code, [result] = check(option, value, finished_run)
+        assert code == ExitCode.USAGE
+        assert "run folder" in result["error"]
+
+
+def test_a_run_that_is_cut_short_is_unknown_and_stays_as_it_was(check, finished_run):
+    before = (finished_run / "results.json").read_bytes()
+    code, [result] = check("--check-timeout", "1ms", finished_run)
+    assert (code, result["valid"]) == (ExitCode.UNKNOWN, "unknown")
+    assert any("given up after 0.001 s" in warning for warning in result["warnings"])
+    assert (finished_run / "results.json").read_bytes() == before
+
+
+def test_a_model_that_a_run_does_not_decide_is_an_error(check, finished_run):
+    code, [result] = check("--model", "linearizable", finished_run)
+    assert code == ExitCode.USAGE, result
+    assert "linearizable" in result["error"]
