@@ -114,7 +114,7 @@ def test_a_gigabyte_on_one_line_is_refused_in_little_memory(name):
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert "is not a history: a line is longer than" in done.stderr
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(before, 400 << 10)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= max(before, 400 << 10)  # the most of all children
 
 
 def test_a_sparse_file_of_a_terabyte_is_refused(tmp_path, capsys):
