@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import click
 
-from harness import commands
 from harness.exit_codes import ExitCode
 from harness.guard import run_guarded
 
@@ -31,6 +30,12 @@ _DOCKER_OPTIONS = (
     click.option("--pd-config", metavar="FILE", help="PD's own configuration. [default: one for small machines]"),
     click.option("--kv-config", metavar="FILE", help="TiKV's own configuration. [default: one for small machines]"),
 )
+
+
+def _commands() -> ModuleType:
+    from harness import commands  # noqa: PLC0415 (half a second in which Ctrl-C, too, shall find the guard)
+
+    return commands
 
 
 def _cluster_commands() -> ModuleType:
@@ -90,7 +95,7 @@ def cli() -> None:
 @click.option("--dry-run", is_flag=True, help="Print the fault schedule and stop.")
 def run(**options: Any) -> ExitCode:
     """Run WORKLOAD on a cluster under faults, check its history, write a report."""
-    return commands.run(**options)
+    return _commands().run(**options)
 
 
 @cli.command()
@@ -110,7 +115,7 @@ def check(**options: Any) -> ExitCode:
 
     Each gets a verdict, in order; the exit code is that of the worst.
     """
-    return commands.check(**options)
+    return _commands().check(**options)
 
 
 @cli.command()
@@ -118,14 +123,14 @@ def check(**options: Any) -> ExitCode:
 @click.argument("target", metavar="FILE")
 def convert(**options: Any) -> ExitCode:
     """Write a history in another format, that of FILE's suffix: .jsonl or .edn, also .gz; - is standard output."""
-    return commands.convert(**options)
+    return _commands().convert(**options)
 
 
 @cli.command()
 @click.argument("target", metavar="RUN")
 def report(**options: Any) -> ExitCode:
     """Write the HTML report of a run again, and print its path."""
-    return commands.report(**options)
+    return _commands().report(**options)
 
 
 @cli.command()
@@ -134,7 +139,7 @@ def report(**options: Any) -> ExitCode:
 @_FORMAT
 def replay(**options: Any) -> ExitCode:
     """Run the same test again from its seed, and compare the histories."""
-    return commands.replay(**options)
+    return _commands().replay(**options)
 
 
 @cli.command("list")
@@ -143,14 +148,14 @@ def replay(**options: Any) -> ExitCode:
 @_FORMAT
 def list_(**options: Any) -> ExitCode:
     """List workloads, faults, planted bugs, and the runs so far."""
-    return commands.list_(**options)
+    return _commands().list_(**options)
 
 
 @cli.command()
 @_FORMAT
 def doctor(**options: Any) -> ExitCode:
     """Say what works on this machine, what does not, and why."""
-    return commands.doctor(**options)
+    return _commands().doctor(**options)
 
 
 @cli.group()
