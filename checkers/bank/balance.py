@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from checkers.bank.columns import CORRUPT, READ, WRITE
 from checkers.bank.read_back import HalfCommit, read_back
 from checkers.bank.transactions import f_code
-from checkers.models import rank, rules_out
+from checkers.evidence import SHOWN_OF_EACH, Evidence, Told
+from checkers.models import rank
 from harness.columns import INVOKE_CODE, OK_CODE
 from harness.protocols import CheckContext
-from harness.verdict import Anomaly, Verdict
-
-SHOWN_OF_EACH: Final = 10
+from harness.verdict import Verdict
 
 Positions = NDArray[np.int64]
 
@@ -40,17 +39,15 @@ class TotalBalance:
     def check(self, history: Any, context: CheckContext) -> Verdict:
         """Judge a ``harness.history.History`` with the columns of ``checkers.bank.columns``."""
         del context
-        anomalies: list[Anomaly] = []
-        counts: dict[str, int] = {}
+        evidence = Evidence(history.pair)
 
         def report(name: str, at: Positions, tell: Callable[[int], str]) -> None:
             """Anomalies at these completions; the first ones are shown, with what ``tell`` says of each."""
-            if len(at):
-                counts[name] = len(at)
-            for position in at[:SHOWN_OF_EACH].tolist():
-                invocation = int(history.pair[position])
-                text = f"{name}: {tell(position)} (index {history.number(position)})."
-                anomalies.append(Anomaly(name, [invocation], text, rules_out=rules_out(name)))
+
+            def told(position: int) -> Told:
+                return [position], f"{tell(position)} (index {history.number(position)})."
+
+            evidence.add_all(name, at, told)
 
         totals = _Totals(history)
         known = totals.count_below(self._accounts)
@@ -68,8 +65,8 @@ class TotalBalance:
         met = np.flatnonzero(corrupt & (history.type != INVOKE_CODE))
         report("corrupt", met, partial(_told_corrupt, history))
         report("wrong-arithmetic", _wrong_arithmetic(history), partial(_told_arithmetic, history))
-        anomalies.sort(key=lambda anomaly: rank(anomaly.name))
-        return Verdict(self.name, valid=not counts, anomalies=anomalies, counts=counts, details=details)
+        anomalies = sorted(evidence.anomalies, key=lambda anomaly: rank(anomaly.name))
+        return Verdict(self.name, not evidence.counts, anomalies, dict(evidence.counts), details=details)
 
     def _totals(self, totals: _Totals, complete: Any, wrong: Any, expected: Positions, report: Any) -> dict[str, Any]:
         at, sums = totals.at[wrong], totals.sum[wrong]

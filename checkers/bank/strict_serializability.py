@@ -8,7 +8,7 @@ reads respects every edge (Adya 1999; with unknown version orders it is NP-compl
 
 from __future__ import annotations
 
-from collections import Counter
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -18,14 +18,15 @@ from checkers.bank.half_commits import with_own_reads, without_their_guard
 from checkers.bank.snapshots import Misread, misread_snapshots, old_snapshots
 from checkers.bank.versions import BankFacts, bank_facts
 from checkers.bank.words import BankNarrator
+from checkers.evidence import Evidence, Told
 from checkers.graph.case import Case
 from checkers.graph.dsg import dependencies
-from checkers.graph.judge import SHOWN_OF_EACH, Found, judge
+from checkers.graph.explain import rw_cycle
+from checkers.graph.judge import judge
 from checkers.graph.realtime import NEVER, Intervals
-from checkers.models import rules_out
 from harness.columns import OK_CODE
 from harness.protocols import CheckContext
-from harness.verdict import Anomaly, Edge, Verdict
+from harness.verdict import Edge, Verdict
 
 
 class StrictSerializability:
@@ -41,11 +42,10 @@ class StrictSerializability:
         """
         facts = with_own_reads(bank_facts(history))
         narrator = BankNarrator(history, facts)
-        anomalies, counts = _contradictions(facts, narrator)
-        misreads = misread_snapshots(history, facts)
-        for name, found in misreads.items():
-            counts[name] += len(found)
-            anomalies += [_misread(name, misread, facts, narrator) for misread in found[:SHOWN_OF_EACH]]
+        evidence = Evidence(facts.txns.invocation)
+        _contradictions(facts, narrator, evidence)
+        for name, misreads in misread_snapshots(history, facts).items():
+            evidence.add_all(name, misreads, partial(_misread, name, facts, narrator))
 
         graph = dependencies(facts.versions, facts.read_txn, facts.read_version)
         process = history.process[facts.txns.invocation]
@@ -58,7 +58,7 @@ class StrictSerializability:
             graph=without_their_guard(graph, facts.half),
         )
         entries = (facts.txns.invocation, facts.txns.completion)
-        verdict = judge(self.name, history, case, entries, Found(anomalies, counts), narrator, context)
+        verdict = judge(self.name, history, case, entries, evidence, narrator, context)
         verdict.details |= {
             "transactions": int(facts.committed.sum()) - len(facts.half),
             "versions": int((facts.versions.writer >= 0).sum()),
@@ -66,24 +66,17 @@ class StrictSerializability:
         return verdict
 
 
-def _contradictions(facts: BankFacts, narrator: BankNarrator) -> tuple[list[Anomaly], Counter[str]]:
+def _contradictions(facts: BankFacts, narrator: BankNarrator, evidence: Evidence) -> None:
     odd = facts.contradictions
-    counts: Counter[str] = Counter()
-    anomalies = []
-    if odd.twice_written:
-        counts["lost-update"] = len(odd.twice_written)
-    for versions in odd.twice_written[:SHOWN_OF_EACH]:
+
+    def lost(versions: list[int]) -> Told:
         writers = sorted(int(facts.versions.writer[version]) for version in versions)
         cycle = _lost_update_cycle(versions, facts, narrator)
-        text = narrator.twice_written(versions, [edge.why for edge in cycle])
-        anomalies.append(_anomaly("lost-update", facts, writers, text, cycle))
+        return writers, narrator.twice_written(versions, [edge.why for edge in cycle]), cycle
+
+    evidence.add_all("lost-update", odd.twice_written, lost)
     for name, rows in (("G1a", odd.aborted), ("garbage-read", odd.garbage), ("future-read", odd.future)):
-        if len(rows):
-            counts[name] = len(rows)
-        for row, by_previous in rows[:SHOWN_OF_EACH].tolist():
-            concerned, text = narrator.odd_row(row, by_previous=bool(by_previous))
-            anomalies.append(_anomaly(name, facts, concerned, f"{name}: {text}"))
-    return anomalies, counts
+        evidence.add_all(name, rows, lambda pair: narrator.odd_row(pair[0], by_previous=bool(pair[1])))
 
 
 def _lost_update_cycle(versions: list[int], facts: BankFacts, narrator: BankNarrator) -> list[Edge]:
@@ -93,31 +86,18 @@ def _lost_update_cycle(versions: list[int], facts: BankFacts, narrator: BankNarr
         readers = facts.read_txn[facts.read_version == parent[first]]
         pair = [int(writer[first]), int(writer[second])]
         if parent[first] == parent[second] and np.isin(pair, readers).all():
-            return [
-                Edge(
-                    int(facts.txns.invocation[source]),
-                    int(facts.txns.invocation[target]),
-                    "rw",
-                    narrator.dependency(source, target, "rw"),
-                )
-                for source, target in (pair, pair[::-1])
-            ]
+            return rw_cycle(pair, facts.txns.invocation, narrator)
     return []
 
 
-def _misread(name: str, misread: Misread, facts: BankFacts, narrator: BankNarrator) -> Anomaly:
+def _misread(name: str, facts: BankFacts, narrator: BankNarrator, misread: Misread) -> Told:
     writer = int(facts.versions.writer[misread.witness])
     read = f"{narrator.describe(misread.reader)} read at timestamp {misread.ts} {narrator.version(misread.version)}"
     if name == "future-read":
         why = f"but {narrator.version(misread.witness)} was committed later, at {misread.commit_ts}"
     else:
         why = f"although {narrator.version(misread.witness)} had been committed by then, at {misread.commit_ts}"
-    return _anomaly(name, facts, [misread.reader, writer], f"{name}: {read}, {why}, by {narrator.describe(writer)}.")
-
-
-def _anomaly(name: str, facts: BankFacts, txns: list[int], text: str, cycle: list[Edge] | None = None) -> Anomaly:
-    ops = [int(facts.txns.invocation[txn]) for txn in txns]
-    return Anomaly(name, ops, text, cycle or [], rules_out(name))
+    return [misread.reader, writer], f"{read}, {why}, by {narrator.describe(writer)}."
 
 
 def _intervals(history: Any, facts: BankFacts) -> Intervals:

@@ -82,7 +82,7 @@ class BankNarrator:
             f"{self.name(txn)} wrote it{self._balance(version)}" for txn, version in zip(writers, versions, strict=True)
         )
         return (
-            f"lost-update: version {number} of account {account} was written by {len(writers)} committed transfers: "
+            f"version {number} of account {account} was written by {len(writers)} committed transfers: "
             f"{'; '.join(self.describe(txn) for txn in writers)}. "
             f"{' '.join(edges) or f'Each replaced version {number - 1}: {wrote}.'} "
             f"Whichever came first, its update is lost."

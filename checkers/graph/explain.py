@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from checkers.models import rules_out
+from checkers.evidence import Told
 from harness.clock import SECOND
-from harness.verdict import Anomaly, Edge
+from harness.verdict import Edge
 
 Step = tuple[int, int, str]  # source, target, label; of transactions
 
@@ -49,10 +49,8 @@ def seconds(time_ns: int) -> str:
     return f"{time_ns // SECOND}.{time_ns % SECOND // 1000:06d} s"
 
 
-def explain_cycle(
-    name: str, steps: Sequence[Step], history: Any, entries: tuple[Any, Any], narrator: Narrator
-) -> Anomaly:
-    """The anomaly of a cycle.
+def explain_cycle(name: str, steps: Sequence[Step], history: Any, entries: tuple[Any, Any], narrator: Narrator) -> Told:
+    """A cycle as evidence: its transactions, the argument, its edges.
 
     Args:
         name: its name.
@@ -80,11 +78,19 @@ def explain_cycle(
     who = "; ".join(narrator.describe(txn) for txn in told)
     base = name.removesuffix("-process").removesuffix("-realtime")
     sentences = [
-        f"{name}: {_WHAT.get(base, 'a cycle')}, among {members} transactions: {who}.",
+        f"{_WHAT.get(base, 'a cycle')}, among {members} transactions: {who}.",
         *(edge.why for edge in edges),
         _conclusion([narrator.name(source) for source, _, _ in steps]),
     ]
-    return Anomaly(name, [int(invocation[txn]) for txn in told], " ".join(sentences), edges, rules_out(name))
+    return told, " ".join(sentences), edges
+
+
+def rw_cycle(pair: Sequence[int], invocation: Any, narrator: Narrator) -> list[Edge]:
+    """The edges between two transactions each of which missed the other's write."""
+    return [
+        Edge(int(invocation[a]), int(invocation[b]), "rw", narrator.dependency(a, b, "rw"))
+        for a, b in (pair, pair[::-1])
+    ]
 
 
 def _shortened(steps: Sequence[Step]) -> list[Step]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.evidence import Evidence
 from checkers.graph.case import Case
 from checkers.graph.components import split
 from checkers.graph.cycles import Cycle, telling_cycles
@@ -23,20 +23,7 @@ from checkers.models import CYCLES, TRANSACTIONAL, answer, closed, rank
 from harness.protocols import CheckContext
 from harness.verdict import Anomaly, Validity, Verdict
 
-SHOWN_OF_EACH: Final = 10
 _CYCLES_NAMED: Final = 300  # naming takes milliseconds each; a broken system makes thousands alike
-
-
-class Found(NamedTuple):
-    """What contradicts the promises without being a cycle of the graph.
-
-    Attributes:
-        anomalies: the first ``SHOWN_OF_EACH`` of each name.
-        counts: of each name, how many there are in all.
-    """
-
-    anomalies: list[Anomaly]
-    counts: Counter[str]
 
 
 def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
@@ -44,7 +31,7 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
     history: Any,
     case: Case,
     entries: tuple[Any, Any],
-    found: Found,
+    found: Evidence,
     narrator: Narrator,
     context: CheckContext,
 ) -> Verdict:
@@ -55,12 +42,11 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
         history: where times and processes stand.
         case: the transactions.
         entries: of each transaction, the positions of its invocation and of its completion (below 0: none).
-        found: what is no cycle.
+        found: what is no cycle; cycles are added, by the numbers of transactions.
         narrator: what the transactions did.
         context: which models are asked for, and until when.
     """
-    counts = found.counts.copy()
-    anomalies = list(found.anomalies)
+    counts, anomalies = found.counts, found.anomalies
 
     def tell(decided: dict[str, Validity]) -> None:
         models = _models(decided, anomalies)
@@ -73,9 +59,7 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
     if decision.isolated is not None:
         cycles = chain(cycles, _cycles_in_isolation(case, decision.isolated))
     for cycle in islice(cycles, _CYCLES_NAMED):
-        counts[cycle.name] += 1
-        if counts[cycle.name] <= SHOWN_OF_EACH:
-            anomalies.append(explain_cycle(cycle.name, cycle.steps, history, entries, narrator))
+        found.add(cycle.name, explain_cycle, cycle.name, cycle.steps, history, entries, narrator)
     notes = [decision.note] if decision.note else []
     if next(cycles, None) is not None:
         notes.append(f"there are more cycles than the {_CYCLES_NAMED} that were named and counted")

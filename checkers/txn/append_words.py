@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from checkers.evidence import Evidence, Told
 from checkers.txn.append_anomalies import contradictions
 from checkers.txn.appends import AppendFacts
 from checkers.txn.columns import DIVERGING, READ, WRITE
-from checkers.txn.words import Evidence, Told, TxnNarrator
+from checkers.txn.words import TxnNarrator
 from harness.columns import FAIL_CODE
 
 
@@ -62,17 +63,17 @@ def tell(found: AppendFacts, narrator: AppendNarrator) -> Evidence:
     """All anomalies that are no cycles."""
     telling = _Telling(found, narrator)
     odd = found.facts.odd
-    evidence = Evidence(found.facts)
-    evidence.add("duplicate-elements", odd["duplicate-elements"], telling.duplicates)
-    evidence.add("lost-update", found.lost, telling.lost_update)
-    evidence.add("dirty-update", odd["dirty-update"], telling.dirty_update)
-    evidence.add("G1a", odd["G1a"], telling.aborted)
-    evidence.add("garbage-read", odd["garbage-read"], telling.garbage)
-    evidence.add("incompatible-order", odd["incompatible-order"], telling.diverging)
-    evidence.add("incompatible-order", odd["own-order"], telling.own_order)
-    evidence.add("G1b", odd["G1b"], telling.intermediate)
-    evidence.add("future-read", odd["future-read"], telling.future)
-    evidence.add("internal", odd["internal"], telling.internal)
+    evidence = Evidence(found.facts.txns.invocation)
+    evidence.add_all("duplicate-elements", odd["duplicate-elements"], telling.duplicates)
+    evidence.add_all("lost-update", found.lost, telling.lost_update)
+    evidence.add_all("dirty-update", odd["dirty-update"], telling.dirty_update)
+    evidence.add_all("G1a", odd["G1a"], telling.aborted)
+    evidence.add_all("garbage-read", odd["garbage-read"], telling.garbage)
+    evidence.add_all("incompatible-order", odd["incompatible-order"], telling.diverging)
+    evidence.add_all("incompatible-order", odd["own-order"], telling.own_order)
+    evidence.add_all("G1b", odd["G1b"], telling.intermediate)
+    evidence.add_all("future-read", odd["future-read"], telling.future)
+    evidence.add_all("internal", odd["internal"], telling.internal)
     return evidence
 
 

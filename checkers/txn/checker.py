@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from checkers.evidence import Evidence
 from checkers.graph.case import Case
-from checkers.graph.judge import Found, judge
+from checkers.graph.judge import judge
 from checkers.models import TRANSACTIONAL
 from checkers.txn import append_words, register_words
 from checkers.txn.appends import append_facts
 from checkers.txn.facts import Facts
 from checkers.txn.register_orders import orders_of
 from checkers.txn.registers import register_facts
-from checkers.txn.words import Evidence, TxnNarrator
+from checkers.txn.words import TxnNarrator
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
 
@@ -70,8 +71,7 @@ def _judge(  # noqa: PLR0917 (what there is to judge)
     name: str, history: Any, case: Case, evidence: Evidence, narrator: TxnNarrator, context: CheckContext
 ) -> Verdict:
     txns = narrator.facts.txns
-    found = Found(evidence.anomalies, evidence.counts)
-    return judge(name, history, case, (txns.invocation, txns.completion), found, narrator, context)
+    return judge(name, history, case, (txns.invocation, txns.completion), evidence, narrator, context)
 
 
 def _ambiguous(name: str, narrator: TxnNarrator) -> Verdict:

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from checkers.evidence import Evidence, Told
 from checkers.graph.dsg import Ints
-from checkers.models import rules_out
+from checkers.graph.explain import rw_cycle
 from checkers.txn.columns import READ
 from checkers.txn.registers import RegisterFacts
-from checkers.txn.words import SHOWN_OF_EACH, Evidence, Told, TxnNarrator, between
-from harness.verdict import Anomaly
+from checkers.txn.words import TxnNarrator
 
 
 class RegisterNarrator(TxnNarrator):
@@ -38,17 +38,14 @@ def tell(found: RegisterFacts, narrator: RegisterNarrator) -> Evidence:
     """All anomalies that are no cycles."""
     telling = _Telling(found, narrator)
     odd = found.facts.odd
-    evidence = Evidence(found.facts)
-    evidence.add("cyclic-versions", found.circles, telling.circle)
-    for lost in found.lost[:SHOWN_OF_EACH]:
-        evidence.anomalies.append(telling.lost_update(lost, evidence))
-    evidence.add("G1a", odd["G1a"], telling.aborted)
-    evidence.add("garbage-read", odd["garbage-read"], telling.garbage)
-    evidence.add("G1b", odd["G1b"], telling.intermediate)
-    evidence.add("future-read", odd["future-read"], telling.future)
-    evidence.add("internal", odd["internal"], telling.internal)
-    if found.lost:
-        evidence.counts["lost-update"] = len(found.lost)
+    evidence = Evidence(found.facts.txns.invocation)
+    evidence.add_all("cyclic-versions", found.circles, telling.circle)
+    evidence.add_all("lost-update", found.lost, telling.lost_update)
+    evidence.add_all("G1a", odd["G1a"], telling.aborted)
+    evidence.add_all("garbage-read", odd["garbage-read"], telling.garbage)
+    evidence.add_all("G1b", odd["G1b"], telling.intermediate)
+    evidence.add_all("future-read", odd["future-read"], telling.future)
+    evidence.add_all("internal", odd["internal"], telling.internal)
     return evidence
 
 
@@ -65,7 +62,7 @@ def tell_backwards(
         text = f"{narrator.describe(writer)} had written {wrote} when it was read as nil."
         return [writer], text
 
-    evidence.add("cyclic-versions", list(zip(*(part.tolist() for part in pairs), strict=True)), sentence)
+    evidence.add_all("cyclic-versions", list(zip(*(part.tolist() for part in pairs), strict=True)), sentence)
 
 
 class _Telling:
@@ -95,21 +92,21 @@ class _Telling:
         )
         return txns, f"versions of one key replaced each other in a circle. {steps}"
 
-    def lost_update(self, versions: list[int], evidence: Evidence) -> Anomaly:
+    def lost_update(self, versions: list[int]) -> Told:
         """Several transactions that read the same version, and replaced it."""
         facts = self._facts
         txns = [int(facts.versions.writer[version]) for version in versions]
-        cycle = [between(a, b, "rw", self._words) for a, b in (txns[:2], txns[1::-1])]
+        cycle = rw_cycle(txns[:2], facts.txns.invocation, self._words)
         who = "; ".join(self._words.describe(txn) for txn in txns[:4])
         more = f"; and {len(txns) - 4} more" if len(txns) > 4 else ""
         read = (facts.read_txn == txns[0]) & (facts.read_version == facts.versions.parent[versions[0]])
         row = int(facts.read_row[np.flatnonzero(read)[0]])
         text = (
-            f"lost-update: {len(txns)} transactions read {self._words.key(row)} as {self._words.value(row)}, and each "
+            f"{len(txns)} transactions read {self._words.key(row)} as {self._words.value(row)}, and each "
             f"replaced it: {who}{more}. {' '.join(edge.why for edge in cycle)} "
             f"Whichever came first, its update is lost."
         )
-        return Anomaly("lost-update", evidence.ops(txns), text, cycle, rules_out("lost-update"))
+        return txns, text, cycle
 
     def aborted(self, row: int) -> Told:
         """A value of a transaction that failed."""

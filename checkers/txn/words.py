@@ -5,20 +5,9 @@ What differs between lists and registers is how a version is called, and what it
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
-
 import numpy as np
 
-from checkers.models import rules_out
-from checkers.txn.facts import Facts
 from checkers.txn.quotes import Quotes
-from harness.verdict import Anomaly, Edge
-
-SHOWN_OF_EACH: Final = 10
-
-Told = tuple[Sequence[int], str]  # transactions, and a sentence on them
 
 
 class TxnNarrator(Quotes):
@@ -99,31 +88,3 @@ class TxnNarrator(Quotes):
 
     def _missed(self, read: int, version: int) -> str:
         raise NotImplementedError
-
-
-class Evidence:
-    """Anomalies that are no cycles: counted all, told the first of each kind."""
-
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-        self.anomalies: list[Anomaly] = []
-        self.counts: Counter[str] = Counter()
-
-    def add(self, name: str, cases: Sequence[Any] | np.ndarray, tell: Callable[[Any], Told]) -> None:
-        """Add cases of an anomaly, to be told by ``tell``."""
-        room = SHOWN_OF_EACH - self.counts[name]
-        if len(cases):
-            self.counts[name] += len(cases)
-        for case in cases[: max(room, 0)]:
-            txns, text = tell(case.tolist() if isinstance(case, np.ndarray | np.integer) else case)
-            self.anomalies.append(Anomaly(name, self.ops(txns), f"{name}: {text}", [], rules_out(name)))
-
-    def ops(self, txns: Iterable[int]) -> list[int]:
-        """The indices of their invocations, each once."""
-        return [int(self._facts.txns.invocation[txn]) for txn in dict.fromkeys(txns)]
-
-
-def between(source: int, target: int, label: str, narrator: TxnNarrator) -> Edge:
-    """An edge of an anomaly that is told with its cycle."""
-    invocation = narrator.facts.txns.invocation
-    return Edge(int(invocation[source]), int(invocation[target]), label, narrator.dependency(source, target, label))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.bank.strict_serializability import SHOWN_OF_EACH
+from checkers.evidence import SHOWN_OF_EACH
 from tests.checkers.conftest import Bank, follow
 
 
