@@ -3,8 +3,9 @@
 Where the order of two versions is not known, either one's edges are in the graph or the other's. That is the problem of
 Cobra (Tan and others, OSDI 2020) and PolySI (Huang and others, VLDB 2023), NP-complete in general. Here it is decided
 by search with propagation: what is reachable is kept for every vertex as a bit set; an alternative that would close a
-cycle is ruled out, so the other one is taken, which rules out more. Only where nothing follows any more is something
-tried, first where most has failed before.
+cycle is ruled out, so the other one is taken, which rules out more. Where nothing follows any more, what is preferred
+is taken of all that is left, as far as that goes; if it does not go to the end, something is tried, first where most
+has failed before.
 """
 
 from __future__ import annotations
@@ -16,11 +17,22 @@ from typing import NamedTuple
 Pair = tuple[int, int]  # an edge
 
 
-class Choice(NamedTuple):
-    """Two sets of edges of which one must be taken; the first is tried first."""
+class Fan(NamedTuple):
+    """Edges from several vertices, given as a bit set, to one."""
 
-    first: Sequence[Pair]
-    second: Sequence[Pair]
+    sources: int
+    target: int
+
+    def edges(self) -> list[Pair]:
+        """One by one."""
+        return [(source, self.target) for source in _bits(self.sources)]
+
+
+class Choice(NamedTuple):
+    """Two sets of edges of which one must be taken; the first is preferred."""
+
+    first: Sequence[Fan]
+    second: Sequence[Fan]
 
 
 class OutOfTime(Exception):
@@ -28,7 +40,7 @@ class OutOfTime(Exception):
 
 
 class Reach:
-    """An acyclic graph under growth: of each vertex, what it reaches and what reaches it, as bit sets."""
+    """An acyclic graph under growth: of each vertex, what it reaches and what reaches it, itself included."""
 
     def __init__(self, down: list[int], up: list[int]) -> None:
         self._down = down
@@ -38,63 +50,70 @@ class Reach:
     def of(n: int, edges: Sequence[Pair]) -> Reach | None:
         """The graph of these edges over vertices 0..n-1; None if it has a cycle."""
         outgoing: list[list[int]] = [[] for _ in range(n)]
-        incoming: list[list[int]] = [[] for _ in range(n)]
         for a, b in edges:
             outgoing[a].append(b)
-            incoming[b].append(a)
-        order = _topological(outgoing, incoming)
-        if order is None:
+        order, rest = topological(outgoing)
+        if rest:
             return None
-        down, up = [0] * n, [0] * n
+        down = [1 << vertex for vertex in range(n)]
+        up = down.copy()
         for vertex in reversed(order):
             for target in outgoing[vertex]:
-                down[vertex] |= down[target] | 1 << target
+                down[vertex] |= down[target]
         for vertex in order:
-            for source in incoming[vertex]:
-                up[vertex] |= up[source] | 1 << source
+            for target in outgoing[vertex]:
+                up[target] |= up[vertex]
         return Reach(down, up)
 
     def copy(self) -> Reach:
         """Another one, to try something on."""
         return Reach(self._down.copy(), self._up.copy())
 
-    def reaches(self, a: int, b: int) -> bool:
-        """Whether there is a path of at least one edge from ``a`` to ``b``."""
-        return bool(self._down[a] >> b & 1)
-
-    def closes(self, edges: Sequence[Pair]) -> bool:
+    def closes(self, fans: Sequence[Fan]) -> bool:
         """Whether one of these edges, alone, would close a cycle."""
-        return any(a == b or self._down[b] >> a & 1 for a, b in edges)
+        for sources, target in fans:  # noqa: SIM110 (the innermost loop of all; a generator takes twice as long)
+            if self._down[target] & sources:
+                return True
+        return False
 
-    def has(self, edges: Sequence[Pair]) -> bool:
+    def has(self, fans: Sequence[Fan]) -> bool:
         """Whether all of these edges follow already."""
-        return all(self._down[a] >> b & 1 for a, b in edges)
+        for sources, target in fans:  # noqa: SIM110
+            if sources & ~self._up[target]:
+                return False
+        return True
 
-    def add(self, edges: Sequence[Pair]) -> bool:
+    def add(self, fans: Sequence[Fan]) -> bool:
         """Add them, until one closes a cycle; then the answer is False, and this object of no more use."""
         down, up = self._down, self._up
-        for a, b in edges:
-            if a == b or down[b] >> a & 1:
+        for sources, target in fans:
+            below = down[target]
+            if below & sources:
                 return False
-            if down[a] >> b & 1:
-                continue
-            below, above = down[b] | 1 << b, up[a] | 1 << a
-            for vertex in _bits(above):
+            above = 0
+            for source in _bits(sources & ~up[target]):
+                above |= up[source]
+            for vertex in _bits(above & ~up[target]):
                 down[vertex] |= below
-            for vertex in _bits(below):
-                up[vertex] |= above
+            if above:
+                for vertex in _bits(below):
+                    up[vertex] |= above
         return True
 
 
-def _topological(outgoing: list[list[int]], incoming: list[list[int]]) -> list[int] | None:
-    missing = [len(sources) for sources in incoming]
+def topological(outgoing: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """The vertices, sources first; and those that lie on cycles or behind them, in ascending order."""
+    missing = [0] * len(outgoing)
+    for targets in outgoing:
+        for target in targets:
+            missing[target] += 1
     order = [vertex for vertex, count in enumerate(missing) if not count]
     for vertex in order:  # which grows as its vertices are done
         for target in outgoing[vertex]:
             missing[target] -= 1
             if not missing[target]:
                 order.append(target)
-    return order if len(order) == len(missing) else None
+    return order, [vertex for vertex, count in enumerate(missing) if count]
 
 
 def _bits(word: int) -> Iterator[int]:
@@ -107,7 +126,7 @@ def _bits(word: int) -> Iterator[int]:
 class _State:
     """What is reachable, what was chosen (0: first, 1: second), and what is open, at one point of the search."""
 
-    def __init__(self, reach: Reach, taken: dict[int, int], left: list[int]) -> None:
+    def __init__(self, reach: Reach, taken: list[int], left: list[int]) -> None:
         self.reach = reach
         self.taken = taken
         self.left = left
@@ -135,13 +154,12 @@ def solve(n: int, edges: Sequence[Pair], choices: Sequence[Choice], deadline: fl
     if reach is None:
         return None
     failures = [0] * len(choices)
-    stack = [_State(reach, {}, list(range(len(choices))))]
-    untried: list[tuple[int, int] | None] = [None]  # what to take when coming back to this state
+    start = _State(reach, [0] * len(choices), list(range(len(choices))))
+    stack: list[tuple[_State, Pair | None]] = [(start, None)]  # states, and what to take there
     while stack:
         if time.monotonic() > deadline:
             raise OutOfTime
-        state = stack.pop()
-        step = untried.pop()
+        state, step = stack.pop()
         if step is not None:
             chosen, way = step
             if not state.reach.add(choices[chosen][way]):
@@ -151,40 +169,51 @@ def solve(n: int, edges: Sequence[Pair], choices: Sequence[Choice], deadline: fl
             state.left.remove(chosen)
         if not _propagate(state, choices, failures):
             continue
-        if not state.left:
-            return [state.taken[place] for place in range(len(choices))]
+        attempt = state.copy()
+        if _prefer(attempt, choices, failures):
+            return attempt.taken
         chosen = max(state.left, key=lambda place: failures[place])
-        for way in (1, 0):  # the last one is tried first
-            stack.append(state.copy())
-            untried.append((chosen, way))
+        stack.append((state.copy(), (chosen, 1)))
+        stack.append((state, (chosen, 0)))
     return None
 
 
 def _propagate(state: _State, choices: Sequence[Choice], failures: list[int]) -> bool:
     """Take whatever has no alternative, until nothing follows any more; False if something has none at all."""
+    reach = state.reach
     changed = True
     while changed:
         changed = False
         left = []
         for place in state.left:
             first, second = choices[place]
-            closed = (state.reach.closes(first), state.reach.closes(second))
-            if all(closed):
-                failures[place] += 1
-                return False
-            if any(closed):
-                way = closed.index(False)
-                if not state.reach.add(choices[place][way]):
+            if reach.closes(first):
+                if reach.closes(second) or not reach.add(second):
+                    failures[place] += 1
+                    return False
+                state.taken[place] = 1
+                changed = True
+            elif reach.closes(second):
+                if not reach.add(first):
                     failures[place] += 1
                     return False
                 changed = True
-            elif state.reach.has(first):
-                way = 0
-            elif state.reach.has(second):
-                way = 1
-            else:
+            elif reach.has(second):
+                state.taken[place] = 1
+            elif not reach.has(first):
                 left.append(place)
-                continue
-            state.taken[place] = way
         state.left = left
+    return True
+
+
+def _prefer(state: _State, choices: Sequence[Choice], failures: list[int]) -> bool:
+    """Take of all that is left what is preferred, else the other; False if neither is possible any more."""
+    reach = state.reach
+    for place in state.left:
+        first, second = choices[place]
+        way = int(reach.closes(first))
+        if not reach.add(second if way else first):
+            failures[place] += 1
+            return False
+        state.taken[place] = way
     return True

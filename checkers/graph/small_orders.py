@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import combinations, permutations
 from typing import Final
 
@@ -14,7 +14,7 @@ from checkers.graph.components import split
 from checkers.graph.dsg import RW, WW, Dependencies, Edges
 from checkers.graph.levels import NONADJACENT, REALTIME, edges_of, ordered
 from checkers.graph.realtime import Intervals
-from checkers.graph.search import Choice, OutOfTime, Pair, solve
+from checkers.graph.search import Choice, Fan, OutOfTime, Pair, solve
 from checkers.graph.windows import Chains
 from checkers.models import ORDERS
 
@@ -73,19 +73,58 @@ class Touching:
                 members.update(int(self.tail_writer[chain]) for chain in chains)
         return {txn for txn in members if txn >= 0}
 
-    def pairs(self, txns: Iterable[int]) -> Iterator[tuple[int, int]]:
-        """Pairs of chains of one key whose ends these transactions wrote, the initial chain before others.
+    def whole(self, own: Collection[int]) -> list[list[int]]:
+        """Of each key that these transactions touch, the chains whose ends they wrote, the initial one before others.
 
         Chains of which only readers are there are no part of it: what is decided of a key must be an order.
         """
-        own = set(txns)
-        for chains in self.chains_of(own).values():
-            whole = sorted(
-                chain
-                for chain in chains
-                if self.chains.is_first[chain] or (self.head_writer[chain] in own and self.tail_writer[chain] in own)
-            )
-            yield from combinations(whole, 2)
+        is_first, head, tail = self.chains.is_first, self.head_writer, self.tail_writer
+        return [
+            sorted(chain for chain in chains if is_first[chain] or (head[chain] in own and tail[chain] in own))
+            for chains in self.chains_of(own).values()
+        ]
+
+
+class _Ends:
+    """In the graph of a few transactions, what follows where one chain precedes another."""
+
+    def __init__(self, touching: Touching, place: dict[int, int], copies: int | None) -> None:
+        """``place`` numbers the transactions; vertex ``v`` has a copy ``v + copies`` (``checkers.graph.levels``)."""
+        self._touching = touching
+        self._place = place
+        self._copies = copies
+        self._sources: dict[int, tuple[int, int]] = {}
+
+    def through(self, chain: int) -> list[Pair]:
+        """From the writer that begins a chain to the one that ends it."""
+        head = self._place[int(self._touching.head_writer[chain])]
+        tail = self._place[int(self._touching.tail_writer[chain])]
+        if head == tail:
+            return []
+        return [(head, tail)] if self._copies is None else [(head, tail), (head + self._copies, tail)]
+
+    def fans(self, earlier: int, later: int) -> list[Fan]:
+        """What follows where the one chain precedes the other."""
+        wrote, read = self._sources.get(earlier) or self._find(earlier)
+        head = self._place[int(self._touching.head_writer[later])]
+        read &= ~(1 << head)
+        copies = self._copies
+        fans = (Fan(wrote | read, head),) if copies is None else (Fan(wrote, head), Fan(read, head + copies))
+        return [fan for fan in fans if fan.sources]
+
+    def _find(self, chain: int) -> tuple[int, int]:
+        """Who wrote the last version of a chain, and who read it, as bit sets."""
+        place, copies = self._place, self._copies
+        tail = place.get(int(self._touching.tail_writer[chain]))
+        wrote = 0 if tail is None else 1 << tail
+        if copies is not None:
+            wrote |= wrote << copies
+        read = 0
+        for txn in self._touching.readers(chain):
+            if txn in place:
+                read |= 1 << place[txn]
+        self._sources[chain] = wrote, read
+        return wrote, read
 
 
 class SmallOrders:
@@ -136,44 +175,23 @@ class SmallOrders:
         size, parts = edges_of(graph, self._level)
         edges = [pair for part in parts for pair in zip(part.source.tolist(), part.target.tolist(), strict=True)]
         place = {txn: at for at, txn in enumerate(self._members.tolist())}
-        copies = graph.n + graph.nodes if self._level == NONADJACENT else None
+        ends = _Ends(self._touching, place, graph.n + graph.nodes if self._level == NONADJACENT else None)
         self._pairs = []
         choices = []
-        touching = self._touching
-        for one, two in touching.pairs(place):
-            if touching.chains.is_first[one]:
-                edges += self._edges((one, two), place, copies)
-                continue
-            for chain in (one, two):
-                # Who wrote in between may not be among the members.
-                edges += self._through(chain, place, copies)
-            # The guess is tried first.
-            pair = (two, one) if touching.rank[one] > touching.rank[two] else (one, two)
-            self._pairs.append(pair)
-            choices.append(Choice(self._edges(pair, place, copies), self._edges((pair[1], pair[0]), place, copies)))
+        rank, is_first = self._touching.rank, self._touching.chains.is_first
+        for chains in self._touching.whole(place):
+            for chain in chains:
+                if not is_first[chain]:
+                    # Who wrote in between may not be among the members.
+                    edges += ends.through(chain)
+            for one, two in combinations(chains, 2):
+                if is_first[one]:
+                    edges += [edge for fan in ends.fans(one, two) for edge in fan.edges()]
+                    continue
+                pair = (two, one) if rank[one] > rank[two] else (one, two)
+                self._pairs.append(pair)
+                choices.append(Choice(ends.fans(*pair), ends.fans(pair[1], pair[0])))
         return size, edges, choices
-
-    def _through(self, chain: int, place: dict[int, int], copies: int | None) -> list[Pair]:
-        """From the writer that begins a chain to the one that ends it."""
-        head = place[int(self._touching.head_writer[chain])]
-        tail = place[int(self._touching.tail_writer[chain])]
-        if head == tail:
-            return []
-        return [(head, tail)] if copies is None else [(head, tail), (head + copies, tail)]
-
-    def _edges(self, pair: tuple[int, int], place: dict[int, int], copies: int | None) -> list[Pair]:
-        """What follows among these transactions where the first chain precedes the other."""
-        earlier, later = pair
-        head = place[int(self._touching.head_writer[later])]
-        tail = place.get(int(self._touching.tail_writer[earlier]))
-        edges = [] if tail is None else [(tail, head)]
-        if tail is not None and copies is not None:
-            edges.append((tail + copies, head))
-        for txn in self._touching.readers(earlier):
-            reader = place.get(txn)
-            if reader is not None and reader != head:
-                edges.append((reader, head if copies is None else head + copies))
-        return edges
 
     @property
     def members(self) -> list[int]:
@@ -198,7 +216,7 @@ class SmallOrders:
             if 0 <= completed[a] < invoked[b] and (self._order == REALTIME or self._process[a] == self._process[b]):
                 found.append((own[a], own[b], ORDERS[self._order]))
         touching = self._touching
-        for one, two in touching.pairs(own):
+        for one, two in self._pairs_of_keys():
             if touching.chains.is_first[one]:
                 found += self._labelled(one, two)
         return found
@@ -214,9 +232,13 @@ class SmallOrders:
                 self._labelled(one, two),
                 self._labelled(two, one),
             )
-            for one, two in touching.pairs(self._members.tolist())
+            for one, two in self._pairs_of_keys()
             if not touching.chains.is_first[one]
         ]
+
+    def _pairs_of_keys(self) -> Iterator[Pair]:
+        for chains in self._touching.whole(self._members.tolist()):
+            yield from combinations(chains, 2)
 
     def _labelled(self, earlier: int, later: int) -> list[tuple[int, int, str]]:
         own = set(self._members.tolist())
