@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from checkers.graph.case import Case, with_orders
 from checkers.graph.dsg import RW, Dependencies
-from checkers.graph.levels import HIGHEST, NONADJACENT, broken
+from checkers.graph.levels import HIGHEST, NONADJACENT, REALTIME, broken, groups_at, ordered
 from checkers.graph.open_orders import chains_of, prefix_pairs
 from checkers.graph.orders_search import Orders, Refutation
 from checkers.graph.search import OutOfTime
@@ -25,6 +28,7 @@ class Decision(NamedTuple):
     Attributes:
         known: the dependencies that are certain under every model; each cycle among them is a fact.
         isolated: those that are certain from snapshot isolation on, where they break more than ``known`` does.
+        groups: the transactions of each component of either, with the order of time.
         models: of each model of ``GRID``, whether some order of the versions satisfies it.
         refuted: models that no order satisfies although what is certain would allow them, and why.
         note: what was left open, and why; one sentence, or nothing.
@@ -32,6 +36,7 @@ class Decision(NamedTuple):
 
     known: Dependencies
     isolated: Dependencies | None
+    groups: list[NDArray[np.int64]]
     models: dict[str, Validity]
     refuted: list[Refutation]
     note: str = ""
@@ -57,20 +62,20 @@ def decide(
         tell: takes the models, as far as they are decided, whenever there is news.
         ruled_out: models that are broken for other reasons; no search is made for these.
     """
-    known = case.dependencies()
+    known = isolated = case.dependencies()
     chains = chains_of(case)
-    if chains is None:
-        lowest = _lowest(case, known)
-        return Decision(known, None, _named(_cells(lowest, lowest)), [])
-    pairs = prefix_pairs(case, chains)
-    isolated = with_orders(known, case, *pairs)
-    known = isolated if case.prefix else with_orders(known, case, *pairs, label=RW)
-    lowest = _lowest(case, known)
-    from_isolation = lowest if known is isolated else _lowest(case, isolated)
+    if chains is not None:
+        pairs = prefix_pairs(case, chains)
+        isolated = with_orders(known, case, *pairs)
+        known = isolated if case.prefix else with_orders(known, case, *pairs, label=RW)
+    # These are the same edges, only that some have another label.
+    groups = groups_at(ordered(isolated, case.intervals, case.process, REALTIME), HIGHEST)
+    lowest = broken(known, case.intervals, case.process, groups)
+    from_isolation = lowest if known is isolated else broken(isolated, case.intervals, case.process, groups)
     cells = _cells(lowest, from_isolation)
     telling = None if lowest == from_isolation else isolated
-    if not chains.are_open:
-        return Decision(known, telling, _named(cells), [])
+    if chains is None or not chains.are_open:
+        return Decision(known, telling, groups, _named(cells), [])
     cells |= {cell: False for cell in cells if GRID[cell[0]][cell[1]] in ruled_out}
     left = [cell for cell, valid in cells.items() if valid and cell[0] >= NONADJACENT]
     cells |= dict.fromkeys(left, "unknown")
@@ -96,16 +101,12 @@ def decide(
     decided: dict[Cell, Validity] = {
         cell: valid for cell, valid in cells.items() if valid != "unknown" or _is_below(cell, asked)
     }
-    return Decision(known, telling, _named(decided), refuted, _note(decided))
+    return Decision(known, telling, groups, _named(decided), refuted, _note(decided))
 
 
 def _is_below(cell: Cell, asked: Collection[str]) -> bool:
     """Whether the cell is one of the models asked for, or weaker than one."""
     return not asked or any(model in asked for model in stronger(GRID[cell[0]][cell[1]]))
-
-
-def _lowest(case: Case, graph: Dependencies) -> list[int]:
-    return broken(graph, case.intervals, case.process)
 
 
 def _cells(lowest: list[int], from_isolation: list[int]) -> dict[Cell, Validity]:

@@ -16,7 +16,7 @@ from checkers.graph.cycles import Cycle, telling_cycles
 from checkers.graph.decide import decide
 from checkers.graph.dsg import Dependencies
 from checkers.graph.explain import Narrator, explain_cycle
-from checkers.graph.levels import HIGHEST, NONADJACENT, REALTIME, groups_at, ordered
+from checkers.graph.levels import NONADJACENT
 from checkers.graph.orders_search import Refutation
 from checkers.graph.refuted_words import explain_refutation
 from checkers.models import CYCLES, TRANSACTIONAL, answer, closed, rank
@@ -54,10 +54,10 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
 
     ruled_out = {model for anomaly in anomalies for model in anomaly.rules_out}
     decision = decide(case, context.asked, context.deadline, tell, ruled_out)
-    groups = _groups(case, decision.known)
+    groups = decision.groups
     cycles = _cycles(case, decision.known, groups)
     if decision.isolated is not None:
-        cycles = chain(cycles, _cycles_in_isolation(case, decision.isolated))
+        cycles = chain(cycles, _cycles_in_isolation(case, decision.isolated, groups))
     for cycle in islice(cycles, _CYCLES_NAMED):
         found.add(cycle.name, explain_cycle, cycle.name, cycle.steps, history, entries, narrator)
     notes = [decision.note] if decision.note else []
@@ -101,13 +101,9 @@ def _models(decided: dict[str, Validity], anomalies: list[Anomaly]) -> dict[str,
     return closed(models)
 
 
-def _groups(case: Case, graph: Dependencies) -> list[NDArray[np.int64]]:
-    return groups_at(ordered(graph, case.intervals, case.process, REALTIME), HIGHEST)
-
-
-def _cycles_in_isolation(case: Case, isolated: Dependencies) -> Iterator[Cycle]:
+def _cycles_in_isolation(case: Case, isolated: Dependencies, groups: list[NDArray[np.int64]]) -> Iterator[Cycle]:
     """Cycles by edges that are certain from snapshot isolation on: none of them says anything of lower levels."""
-    for cycle in _cycles(case, isolated, _groups(case, isolated)):
+    for cycle in _cycles(case, isolated, groups):
         base, dash, order = cycle.name.partition("-process" if cycle.name.endswith("-process") else "-realtime")
         if CYCLES[base] < NONADJACENT:
             yield cycle._replace(name=f"G-single{dash}{order}")

@@ -130,9 +130,17 @@ def lowest_level(graph: Ordered, below: int = HIGHEST + 1) -> int:
     return level
 
 
-def broken(dependencies: Mapping[str, Edges], intervals: Intervals, process: Ints) -> list[int]:
-    """Of each order, the lowest level that is broken; ``HIGHEST + 1`` where none is."""
-    groups = groups_at(ordered(dependencies, intervals, process, REALTIME), HIGHEST)
+def broken(
+    dependencies: Mapping[str, Edges], intervals: Intervals, process: Ints, groups: Sequence[NDArray[np.int64]]
+) -> list[int]:
+    """Of each order, the lowest level that is broken; ``HIGHEST + 1`` where none is.
+
+    Args:
+        dependencies: the graph.
+        intervals: of each transaction.
+        process: of each.
+        groups: its components at the highest level and realtime order, from ``groups_at``.
+    """
     if not groups:
         return [HIGHEST + 1] * len(ORDERS)
     # Every cycle lies within the components of the whole.

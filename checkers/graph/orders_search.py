@@ -28,7 +28,7 @@ from checkers.graph.search import OutOfTime
 from checkers.graph.small_orders import Touching, taken_out
 from checkers.graph.windows import Chains, Windows
 
-_EXCHANGES: Final = 4  # rounds of exchanging neighbours; later ones gain little
+_EXCHANGES: Final = 2  # rounds of exchanging neighbours; later ones gain little
 _WHOLE: Final = 400  # transactions of a component that are taken out all at once
 
 

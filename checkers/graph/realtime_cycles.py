@@ -21,6 +21,7 @@ import numpy as np
 
 from checkers.graph.dsg import RW, WR, WW, Edges
 from checkers.graph.realtime import NEVER, Intervals
+from checkers.graph.topological import topological
 from checkers.models import CYCLES
 
 Step = tuple[int, int, str]
@@ -65,20 +66,14 @@ def _graph(edges: Mapping[str, Edges], intervals: Intervals) -> _Graph:
     return _Graph(incoming, intervals.invoked.tolist(), intervals.completed.tolist())
 
 
-def _topological(graph: _Graph) -> list[int]:
+def _sorted(graph: _Graph) -> list[int]:
     """Sources first; what lies on cycles, and behind them, comes at the end in the order of invocations."""
     outgoing: list[list[int]] = [[] for _ in graph.incoming]
     for target, edges in enumerate(graph.incoming):
         for source, _ in edges:
             outgoing[source].append(target)
-    missing = [len(edges) for edges in graph.incoming]
-    order = [vertex for vertex, count in enumerate(missing) if not count]
-    for vertex in order:  # which grows as its vertices are done
-        for target in outgoing[vertex]:
-            missing[target] -= 1
-            if not missing[target]:
-                order.append(target)
-    return order + [vertex for vertex, count in enumerate(missing) if count]
+    order, rest = topological(outgoing)
+    return order + rest
 
 
 def _latest(graph: _Graph) -> list[list[int]]:
@@ -87,7 +82,7 @@ def _latest(graph: _Graph) -> list[list[int]]:
     By ww; also by wr; with one rw; with rw not adjacent and not last; the same with rw last; any.
     """
     latest = [[invoked] * 6 for invoked in graph.invoked]
-    order = _topological(graph)
+    order = _sorted(graph)
     place = {vertex: at for at, vertex in enumerate(order)}
     # Only what one of these learns can reach further in another pass.
     lead_back = {

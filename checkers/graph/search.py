@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from checkers.graph.topological import topological
+
 Pair = tuple[int, int]  # an edge
 
 
@@ -99,21 +101,6 @@ class Reach:
                 for vertex in _bits(below):
                     up[vertex] |= above
         return True
-
-
-def topological(outgoing: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
-    """The vertices, sources first; and those that lie on cycles or behind them, in ascending order."""
-    missing = [0] * len(outgoing)
-    for targets in outgoing:
-        for target in targets:
-            missing[target] += 1
-    order = [vertex for vertex, count in enumerate(missing) if not count]
-    for vertex in order:  # which grows as its vertices are done
-        for target in outgoing[vertex]:
-            missing[target] -= 1
-            if not missing[target]:
-                order.append(target)
-    return order, [vertex for vertex, count in enumerate(missing) if count]
 
 
 def _bits(word: int) -> Iterator[int]:

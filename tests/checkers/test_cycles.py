@@ -15,7 +15,7 @@ from checkers.graph import paths
 from checkers.graph.components import components, cyclic
 from checkers.graph.cycles import telling_cycles
 from checkers.graph.dsg import RW, WR, WW, Edges
-from checkers.graph.levels import broken, process_edges
+from checkers.graph.levels import HIGHEST, REALTIME, broken, groups_at, ordered, process_edges
 from checkers.graph.realtime import NEVER, Intervals
 
 ORDER = ["G0", "G1c", "G-single", "G-nonadjacent", "G2-item"]
@@ -156,7 +156,8 @@ def test_the_lowest_level_is_told(seed):
 @given(st.integers(0, 2**32))
 def test_every_level_and_order_is_decided(seed):
     n, edges, intervals, process = draw(seed)
-    found = broken({label: arrays(sorted(pairs)) for label, pairs in edges.items()}, intervals, process)
+    graph = {label: arrays(sorted(pairs)) for label, pairs in edges.items()}
+    found = broken(graph, intervals, process, groups_at(ordered(graph, intervals, process, REALTIME), HIGHEST))
     for order, lowest in enumerate(found):
         graph = ordered_by_force(n, edges, intervals, process)[order]
         by_force = lowest_walk(n, graph)
