@@ -50,7 +50,7 @@ class StrictSerializability:
         graph = dependencies(facts.versions, facts.read_txn, facts.read_version)
         process = history.process[facts.txns.invocation]
         case = Case(
-            _intervals(history, facts),
+            intervals_of(history, facts),
             process,
             facts.versions,
             facts.read_txn,
@@ -100,7 +100,8 @@ def _misread(name: str, facts: BankFacts, narrator: BankNarrator, misread: Misre
     return [misread.reader, writer], f"{read}, {why}, by {narrator.describe(writer)}."
 
 
-def _intervals(history: Any, facts: BankFacts) -> Intervals:
+def intervals_of(history: Any, facts: BankFacts) -> Intervals:
+    """When each transaction took effect; real time asks nothing of the beginning of a read at an old timestamp."""
     txns = facts.txns
     invoked = np.where(facts.committed & ~old_snapshots(history, txns), txns.invocation, NEVER)
     completed = np.where(txns.status == OK_CODE, txns.completion, NEVER)

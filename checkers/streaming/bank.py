@@ -1,77 +1,45 @@
 """Strict serializability of the bank, decided while the history is recorded.
 
 Every ``block`` operations the window, what is kept of the history, is decided by the bank's own facts and the engine's
-graph. Then transactions are folded: forgotten, but for the newest version of each account that one of them wrote, the
-floor, which from then on is the window's initial state. Let L be the smallest invocation among open operations, or the
-present. Some c <= L is chosen so that every account was read or written by an ok operation that was invoked at c or
-later and completed before L (it stays a while). F, what is folded, is the largest set with:
+graph. Then transactions are folded: forgotten, but for what ``checkers.streaming.past`` keeps of them, where no later
+verdict can need them (``checkers.streaming.folding``).
 
-- an ok operation in F completed before c; one of unknown outcome was seen and has an edge to an ok one in F;
-- no edge, of dependency or of time, leads into F from what is not in F.
-
-A later verdict needs nothing of F but the floors:
-
-- A cycle through F would need an edge into F, and that only an operation can have that is not known yet: what is known
-  was looked at. What is to come is invoked at L or later, or has been open since L or later, so all ok operations of F
-  are before it in time, and so are those of unknown outcome, each of which is before an ok one.
-- Such an edge is rw, from one that reads a version that F replaced (ww and wr into F would be known: the versions that
-  F replaced or read have writers that F's own records name). So reading below a floor is a cycle at once, and writing
-  at or below one is a second writer of a version: a violation both times. What reads or writes above a floor meets F
-  by edges out of F only. Those close no cycle, and the window may take the floor for its initial state.
-- An operation of unknown outcome that nobody has seen is kept beside. It may have been invoked before L. Let it show up
-  later, by a version of account y. If it had noted a read below a floor, it comes before some V in F, which had
-  completed before c. Some Q, invoked at c or later, accessed y; had Q met the late one or what came after, the late one
-  had been seen. So Q is before the late one, that before V, and V before Q in time: a violation. If it had
-  noted a write at or below a floor, that is a second writer. So both are forgotten, and whoever sees them later sees
-  what nobody wrote. In the same way one of F that shows up on another account later, which its records did not name,
-  comes after such a Q, and before an ok one of F, which Q follows in time.
-
-Reads at an old timestamp may return the past, so for them what was said of edges into F does not hold. What they read
-below a floor is left to the check afterwards: then ``finish`` answers "unknown", if there is no violation, and the
-figure ``undecided`` counts them. ``keep`` entries are kept in any case, so that this is rare. The commit timestamps
-of F that such reads are compared with are kept by account, exactly. Commits that are read back are left to the
-check afterwards, too (``checkers.bank.half_commits``).
+Where a read at an old timestamp returned what was folded ``finish`` answers "unknown", if there is no violation, and
+the figure ``undecided`` counts it. ``keep`` entries are kept in any case, so that this is rare. Commits that are read
+back are left to the check afterwards, too (``checkers.bank.half_commits``).
 """
 
 from __future__ import annotations
 
 from array import array
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.bank.columns import OLD_SNAPSHOT, READ, WRITE, BankEncoder
-from checkers.bank.snapshots import misread_snapshots, old_snapshots
-from checkers.bank.strict_serializability import StrictSerializability
+from checkers.bank.columns import BankEncoder
+from checkers.bank.snapshots import misread_snapshots
+from checkers.bank.strict_serializability import StrictSerializability, intervals_of
 from checkers.bank.versions import BankFacts, bank_facts
 from checkers.graph.dsg import Dependencies, dependencies
 from checkers.graph.levels import HIGHEST, REALTIME, is_cyclic, ordered
-from checkers.graph.realtime import NEVER, Intervals
+from checkers.graph.realtime import Intervals
 from checkers.models import rules_out
 from checkers.streaming.failed import FailedIds
+from checkers.streaming.folding import foldable, latest_cut
+from checkers.streaming.past import Past
 from checkers.streaming.window import (
-    ACCOUNT,
-    BALANCE,
-    COMMIT_TS,
     COMPLETED,
-    F_NAMES,
-    FLAGS,
     ID,
     INVOKED,
-    KIND,
     OWNER,
-    PREVIOUS,
+    PROCESS,
     ROW_WIDTH,
-    STATUS,
-    TS,
-    VERSION,
     WIDTH,
     WRITER,
-    Floor,
-    Floors,
     Window,
     owned_by,
+    who,
 )
 from harness.columns import INFO_CODE, OK_CODE
 from harness.op import FAIL, INVOKE, OK, Op
@@ -81,7 +49,6 @@ from harness.verdict import Anomaly, Verdict
 BLOCK: Final = 8192
 
 Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 class StreamingBank:
@@ -103,12 +70,10 @@ class StreamingBank:
         self._fresh, self._fresh_rows, self._row_counts = array("q"), array("q"), array("q")
         self._table = np.zeros((0, WIDTH), np.int64)
         self._rows = np.zeros((0, ROW_WIDTH), np.int64)
-        self._floors: dict[int, Floor] = {}
+        self._past = Past()
         self._unseen: dict[int, tuple[list[int], list[list[int]]]] = {}  # by id
         self._purged_at = 1024
         self._failed = FailedIds()
-        self._committed_at: dict[int, int] = {}  # of each account, the largest commit_ts that was folded
-        self._read_at: dict[int, int] = {}  # the largest timestamp of a folded read at an old timestamp
         self._undecided = self._operations = self._folded = self._largest = 0
 
     @property
@@ -116,7 +81,7 @@ class StreamingBank:
         """Sizes of what is kept, and how much there was."""
         return {
             "operations": self._operations,
-            "accounts": len(self._floors),
+            "accounts": len(self._past.floors),
             "kept": len(self._table) + len(self._fresh) // WIDTH,
             "largest_kept": self._largest,
             "folded": self._folded,
@@ -170,10 +135,10 @@ class StreamingBank:
         """Decide what was observed until now, and fold it."""
         if self.violation is not None:
             return
-        table, rows = self._taken()
-        table, rows = self._above_floors(table, rows)
+        table, rows, undecided, self.violation = self._past.admit(*self._taken(), self._failed, self._rows[:, WRITER:])
         if self.violation is not None:
             return
+        self._undecided += undecided
         opened = [
             (invoked, ABSENT, INFO_CODE, f, number, ABSENT, ABSENT, 0, int(process))
             for process, (invoked, f, number) in self._open.items()
@@ -182,10 +147,10 @@ class StreamingBank:
         table = np.concatenate((self._table, table, np.array(opened, np.int64).reshape(-1, WIDTH)))
         rows = np.concatenate((self._rows, rows))
         self._largest = max(self._largest, len(table))
-        window = Window(table, rows, self._floors)
+        window = Window(table, rows, self._past.floors)
         facts = bank_facts(window)
         graph = dependencies(facts.versions, facts.read_txn, facts.read_version)
-        intervals = _intervals(window, facts)
+        intervals = intervals_of(window, facts)
         self.violation = self._violation(window, facts, graph, intervals)
         if self.violation is None:
             self._fold(window, facts, graph, intervals)
@@ -203,7 +168,7 @@ class StreamingBank:
             number = named.pop()
             if number in self._unseen:
                 one, own = self._unseen.pop(number)
-                if self._is_alive(own):
+                if self._past.may_show_up(own):
                     late.append(one)
                     late_rows += own
                     named |= {id_ for row in own for id_ in row[WRITER:]}
@@ -211,71 +176,6 @@ class StreamingBank:
             table = np.concatenate((table, np.array(late, np.int64)))
             rows = np.concatenate((rows, np.array(late_rows, np.int64).reshape(-1, ROW_WIDTH)))
         return table, rows
-
-    def _is_alive(self, rows: list[list[int]]) -> bool:
-        """Whether an operation of unknown outcome with these records may still show up."""
-        for row in rows:
-            floor = self._floors.get(row[ACCOUNT])
-            if floor is None or row[VERSION] > floor.version:
-                continue
-            told = (floor.balance, floor.previous) if floor.told else (row[BALANCE], row[PREVIOUS])
-            here = (floor.version, floor.writer, *told)
-            if row[KIND] == WRITE or (row[VERSION], row[WRITER], row[BALANCE], row[PREVIOUS]) != here:
-                return False
-        return True
-
-    def _above_floors(self, table: Ints, rows: Ints) -> tuple[Ints, Ints]:
-        """New operations and rows without what is at odds with a floor.
-
-        Sets ``violation`` if an ok one has it. What has an unknown outcome is forgotten, so whoever sees it is refused.
-        What reads below a floor by right, or perhaps by right, loses its row and is undecided.
-        """
-        own = self._learned(rows)
-        order = np.argsort(table[:, INVOKED])
-        number = order[np.searchsorted(table[order, INVOKED], rows[:, OWNER])]
-        is_ok = table[number, STATUS] == OK_CODE
-        is_old = table[number, FLAGS] & OLD_SNAPSHOT != 0
-        below = own.known & (rows[:, VERSION] < own.version)
-        at = own.known & (rows[:, VERSION] == own.version)
-        is_write = rows[:, KIND] == WRITE
-        strange = (rows[:, WRITER] != own.writer) | (
-            own.told & ((rows[:, BALANCE] != own.balance) | (rows[:, PREVIOUS] != own.previous))
-        )
-        for name, wrong in (
-            ("lost-update", is_ok & is_write & (below | at)),
-            ("G1a", is_ok & ~is_write & (below | at) & self._has_failed(rows, below | at)),
-            ("garbage-read", is_ok & ~is_write & at & strange),
-            ("G-single-realtime", is_ok & ~is_write & below & ~is_old),
-        ):
-            for row in np.flatnonzero(wrong)[:1].tolist():
-                self.violation = _below(name, table[number[row]], rows[row], int(own.version[row]))
-                return table, rows
-        self._undecided += len(np.unique(rows[is_ok & is_old & below, OWNER]))
-        doubtful = ~is_ok & below & ~is_write
-        doubtful &= np.isin(table[number, ID], self._rows[:, WRITER:])  # seen before it told what it had read
-        self._undecided += len(np.unique(rows[doubtful, OWNER]))
-        dead = np.unique(rows[~is_ok & ~doubtful & (below | (at & (is_write | strange))), OWNER])
-        rows = rows[~below & ~owned_by(rows, dead)]
-        return table[~np.isin(table[:, INVOKED], dead)], rows
-
-    def _learned(self, rows: Ints) -> Floors:
-        """The floors, with what the first read tells of one that nobody had told of."""
-        own = Floors.of(rows, self._floors)
-        untold = own.known & ~own.told & (rows[:, VERSION] == own.version) & (rows[:, KIND] == READ)
-        untold &= rows[:, WRITER] == own.writer
-        for row in np.flatnonzero(untold).tolist():
-            account = int(rows[row, ACCOUNT])
-            floor = self._floors[account]
-            if not floor.told:
-                balance, previous = int(rows[row, BALANCE]), int(rows[row, PREVIOUS])
-                self._floors[account] = Floor(floor.version, floor.writer, balance, previous, told=True)
-        return Floors.of(rows, self._floors) if untold.any() else own
-
-    def _has_failed(self, rows: Ints, where: Flags) -> Flags:
-        failed = np.zeros(len(rows), bool)
-        for row in np.flatnonzero(where).tolist():
-            failed[row] = int(rows[row, WRITER]) in self._failed
-        return failed
 
     def _violation(self, window: Window, facts: BankFacts, graph: Dependencies, intervals: Intervals) -> Anomaly | None:
         odd = facts.contradictions
@@ -290,49 +190,24 @@ class StreamingBank:
                     f"G1a: T{reader} saw what T{named[0]} wrote, which had failed.",
                     rules_out=rules_out("G1a"),
                 )
-        misread = self._misread(window, facts)
+        misread = self._past.contradicted(window, facts)
         if misread is not None:
             return misread
         wrong = len(odd.garbage) or len(odd.future) or len(odd.aborted) or odd.twice_written
-        wrong = wrong or is_cyclic(ordered(graph, intervals, table[:, 8], REALTIME), HIGHEST)
+        wrong = wrong or is_cyclic(ordered(graph, intervals, table[:, PROCESS], REALTIME), HIGHEST)
         if not wrong and not misread_snapshots(window, facts):
             return None
         found = StrictSerializability().check(window, CheckContext()).anomalies[0]
         at = [int(window.position[index]) for index in found.ops]
-        told = "; ".join(_who(table[np.searchsorted(table[:, INVOKED], each)]) for each in at)
+        told = "; ".join(who(table[np.searchsorted(table[:, INVOKED], each)]) for each in at)
         text = f"{found.name} among {told}: the check of the recorded history tells why."
         return Anomaly(found.name, at, text, rules_out=found.rules_out)
 
-    def _misread(self, window: Window, facts: BankFacts) -> Anomaly | None:
-        """Reads at old timestamps against the commit timestamps of what was folded, and the other way round."""
-        if not self._committed_at and not self._read_at:
-            return None
-        table = window.table
-        account = _accounts(facts)[facts.version_slot]
-        names = [facts.slots.name_of(int(slot)) for slot in facts.slots.initial]
-        committed_at = np.array([self._committed_at.get(name, -1) for name in names], np.int64)
-        read_at = np.array([self._read_at.get(name, -1) for name in names], np.int64)
-        is_old = old_snapshots(window, facts.txns) & (table[:, TS] >= 0)
-        ts = table[facts.read_txn, TS]
-        early = is_old[facts.read_txn] & (committed_at[account[facts.read_version]] > ts)
-        writer = np.flatnonzero(facts.versions.writer >= 0)
-        commit_ts = table[facts.versions.writer[writer], COMMIT_TS]
-        missed = (commit_ts >= 0) & (commit_ts <= read_at[account[writer]])
-        for name, txn in (
-            ("future-read", facts.read_txn[early]),
-            ("stale-read", facts.versions.writer[writer[missed]]),
-        ):
-            if len(txn):
-                one = table[txn[0]]
-                text = f"{name}: {_who(one)} contradicts the commit timestamps of what was done before."
-                return Anomaly(name, [int(one[INVOKED])], text, rules_out=rules_out(name))
-        return None
-
-    # Folding.
-
     def _fold(self, window: Window, facts: BankFacts, graph: Dependencies, intervals: Intervals) -> None:
-        folded = self._foldable(window, facts, graph, intervals)
-        self._raise_floors(window, facts, folded)
+        low = min((invoked for invoked, _, _ in self._open.values()), default=self._entries)
+        cut = min(latest_cut(window, self._past.floors, low), self._entries - self._keep)
+        folded = foldable(window, facts, graph, intervals, cut)
+        self._past.take(window, facts, folded)
         table = window.table
         is_open = table[:, COMPLETED] < 0
         unseen = ~facts.committed & ~is_open
@@ -341,104 +216,12 @@ class StreamingBank:
             for row in window.raw[owned_by(window.raw, list(own))].tolist():
                 own[row[OWNER]].append(row)
         for one in table[unseen].tolist():
-            if self._is_alive(own[one[INVOKED]]):
+            if self._past.may_show_up(own[one[INVOKED]]):
                 self._unseen[one[ID]] = (one, own[one[INVOKED]])
         if len(self._unseen) > self._purged_at:
-            self._unseen = {id_: each for id_, each in self._unseen.items() if self._is_alive(each[1])}
+            self._unseen = {id_: each for id_, each in self._unseen.items() if self._past.may_show_up(each[1])}
             self._purged_at = max(1024, 2 * len(self._unseen))
         stays = ~folded & ~unseen & ~is_open
         self._folded += int(folded.sum())
         self._table = table[stays]
         self._rows = window.raw[stays[np.searchsorted(table[:, INVOKED], window.raw[:, OWNER])]]
-
-    def _foldable(self, window: Window, facts: BankFacts, graph: Dependencies, intervals: Intervals) -> Flags:
-        """F: which transactions are forgotten."""
-        table = window.table
-        ok = table[:, STATUS] == OK_CODE
-        cut = self._cut(window, ok)
-        fit = ok & (table[:, COMPLETED] < cut)
-        info = facts.committed & ~ok & (table[:, COMPLETED] >= 0)
-        source = np.concatenate([edges.source for edges in graph.values()])
-        target = np.concatenate([edges.target for edges in graph.values()])
-        positions = window.position
-        invoked = np.where(intervals.invoked == NEVER, -1, positions[intervals.invoked])
-        before = -1
-        while True:
-            certain = np.zeros(len(table), bool)
-            certain[source[fit[target] & ok[target]]] = True
-            fit &= ok | certain
-            if before < 0:
-                fit |= info & certain
-            outside = facts.committed & ~fit
-            fit[target[outside[source]]] = False
-            done = table[outside & ok, COMPLETED]
-            if len(done):
-                fit[(invoked > done.min()) & fit] = False
-            left = int(fit.sum())
-            if left == before:
-                return fit
-            before = left
-
-    def _cut(self, window: Window, ok: Flags) -> int:
-        """The position c."""
-        low = min((invoked for invoked, _, _ in self._open.values()), default=self._entries)
-        table, rows = window.table, window.raw
-        closed = ok & (table[:, COMPLETED] < low) & (table[:, FLAGS] & OLD_SNAPSHOT == 0)
-        own = np.flatnonzero(closed[np.searchsorted(table[:, INVOKED], rows[:, OWNER])])
-        accounts, at = np.unique(rows[:, ACCOUNT], return_inverse=True)
-        latest = np.full(len(accounts), -1)
-        np.maximum.at(latest, at[own], rows[own, OWNER])
-        if not set(self._floors) <= set(accounts.tolist()):
-            return -1
-        return min(int(latest.min(initial=low)), self._entries - self._keep)
-
-    def _raise_floors(self, window: Window, facts: BankFacts, folded: Flags) -> None:
-        slots, writer = facts.slots, facts.versions.writer
-        account = _accounts(facts)
-        top = slots.initial.astype(np.int64).copy()
-        gone = np.flatnonzero((writer >= 0) & np.append(folded, [False] * 3)[writer])
-        np.maximum.at(top, account[gone], gone)
-        commit_ts = np.full(len(top), -1)
-        np.maximum.at(commit_ts, account[gone], window.table[writer[gone], COMMIT_TS])
-        is_old = folded & old_snapshots(window, facts.txns)
-        reads = np.flatnonzero(is_old[facts.read_txn])
-        read_ts = np.full(len(top), -1)
-        np.maximum.at(read_ts, account[facts.read_version[reads]], window.table[facts.read_txn[reads], TS])
-        for code, slot in enumerate(top.tolist()):
-            name, row = slots.name_of(slot), int(facts.version_row[slot])
-            old = self._floors.get(name)
-            if slot != slots.initial[code] or (old is None and row >= 0):
-                number = slots.version_of(slot) + (old.version if old else 0)
-                by = int(facts.txns.id[writer[slot]]) if writer[slot] >= 0 else 0
-                told = window.raw[row, [BALANCE, PREVIOUS]].tolist() if row >= 0 else [0, ABSENT]
-                self._floors[name] = Floor(number, by, *told, told=row >= 0)
-            for kept, new in ((self._committed_at, commit_ts), (self._read_at, read_ts)):
-                if new[code] >= 0:
-                    kept[name] = max(kept.get(name, -1), int(new[code]))
-
-
-def _accounts(facts: BankFacts) -> Ints:
-    """Of each slot, the code of its account."""
-    account = np.zeros(facts.slots.count, np.int64)
-    account[facts.slots.initial[1:]] = 1
-    return np.cumsum(account)
-
-
-def _intervals(window: Window, facts: BankFacts) -> Intervals:
-    txns = facts.txns
-    invoked = np.where(facts.committed & ~old_snapshots(window, txns), txns.invocation, NEVER)
-    completed = np.where(txns.status == OK_CODE, txns.completion, NEVER)
-    return Intervals(invoked.astype(np.int32), completed.astype(np.int32), window.n)
-
-
-def _who(one: Any) -> str:
-    return f"T{one[ID]} (index {one[INVOKED]}, process {one[8]}, {F_NAMES[one[3]]})"
-
-
-def _below(name: str, one: Any, row: Any, floor: int) -> Anomaly:
-    did = "wrote" if row[KIND] == WRITE else "read"
-    text = (
-        f"{name}: {_who(one)} {did} version {row[VERSION]} of account {row[ACCOUNT]} (by operation {row[WRITER]}), "
-        f"but another operation had brought about version {floor} before it began."
-    )
-    return Anomaly(name, [int(one[INVOKED])], text, rules_out=rules_out(name))

@@ -124,3 +124,8 @@ class Window:
 def owned_by(rows: Ints, owners: Any) -> NDArray[np.bool_]:
     """Which rows are of these operations, told by the positions of their invocations."""
     return np.isin(rows[:, OWNER], owners)
+
+
+def who(one: Any) -> str:
+    """An operation of a table in words: ``T17 (index 40, process 3, transfer)``."""
+    return f"T{one[ID]} (index {one[INVOKED]}, process {one[PROCESS]}, {F_NAMES[one[F]]})"
