@@ -20,6 +20,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 
 SAMPLE: Final = 500  # operations that are looked at
+_NAMED: Final = 8  # things done, in an error
 
 
 def kind_of(name: str) -> Kind:
@@ -34,7 +35,9 @@ def kind_of(name: str) -> Kind:
 
 
 def tell(ops: Iterable[Op], name: str = "this history") -> Kind:
-    """The one kind that none of the first operations contradicts and one of them affirms.
+    """The one kind that some of the first operations affirm and none contradicts; or else the fewest contradict.
+
+    Who reads the history as one of that kind will find what contradicts it, and say where.
 
     Args:
         ops: the operations; those of the nemesis say nothing.
@@ -44,16 +47,20 @@ def tell(ops: Iterable[Op], name: str = "this history") -> Kind:
         UsageError: there is none, or more than one.
     """
     clients = list(islice((op for op in ops if op.is_client), SAMPLE))
-    possible, affirmed = [], []
+    if not clients:
+        raise UsageError(f"{name} has no operations of clients among its first ones; --kind says of which kind it is")
+    against: dict[str, int] = {}
+    affirmed: list[str] = []
     for kind in KINDS.values():
-        said = {kind.recognises(op) for op in clients}
-        if False not in said:
-            possible.append(kind)
-            if True in said:
-                affirmed.append(kind)
-    if len(affirmed) == 1:
-        return affirmed[0]
-    if affirmed or (possible and clients):
-        names = ", ".join(kind.name for kind in affirmed or possible)
-        raise UsageError(f"{name} could be of more than one kind ({names}): say with --kind which it is")
-    raise UsageError(f"{name} is of no kind that can be told; --kind says it, one of {', '.join(KINDS)}")
+        said = [kind.recognises(op) for op in clients]
+        against[kind.name] = said.count(False)
+        if True in said:
+            affirmed.append(kind.name)
+    fewest = min(against[each] for each in affirmed or against)
+    best = [each for each in affirmed or against if against[each] == fewest]
+    if affirmed and len(best) == 1 and fewest * 2 < len(clients):
+        return KINDS[best[0]]
+    if not fewest:
+        raise UsageError(f"{name} could be of more than one kind ({', '.join(best)}): say with --kind which it is")
+    done = ", ".join(f"{f!a:.40}" for f in sorted({op.f for op in clients})[:_NAMED])
+    raise UsageError(f"{name}, with {done}, is of no kind that can be told; --kind says it, one of {', '.join(KINDS)}")

@@ -52,13 +52,18 @@ def first_ops(source: Source, count: int) -> list[Op]:
     """The first operations, at most ``count``: what the kind of a history is told from, before it is read.
 
     Raises:
-        UsageError: already these are not a history.
+        UsageError: already these are not a history, or there are none.
     """
     blocks = format_of(source).blocks(source)
+    warnings = len(source.warnings)
     try:
-        return list(itertools.islice((op for block in blocks for op in block.ops), count))
+        found = list(itertools.islice((op for block in blocks for op in block.ops), count))
     except Malformed as error:
         raise refused(source, error.at, error.reason) from None
+    if not found:
+        raise UsageError(f"{source.name} has no operations")
+    del source.warnings[warnings:]  # who reads it all will say it again
+    return found
 
 
 @contextmanager
@@ -81,7 +86,8 @@ def _chunks(source: Source, form: Format, encoder: RowEncoder, blocks: Iterator[
             except Refused as error:
                 at = block.start + int(block.lengths[: error.position].sum())
                 length = int(block.lengths[error.position])
-                raise Malformed(at + form.lead(source.read(at, at + length)), error.reason) from None
+                at += form.lead(source.read(at, at + length))
+                raise refused(source, at, error.reason, encoder.name) from None
     except Malformed as error:
         raise refused(source, error.at, error.reason) from None
 

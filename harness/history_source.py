@@ -92,7 +92,7 @@ class Source:
             start += len(block)
             end = block.rfind(b"\n") + 1
             if len(rest) + (block.find(b"\n") + 1 or len(block)) > LINE_LIMIT:
-                raise too_long(self.name)
+                raise too_long(self.name, self.line_of(start - len(block)))
             if end:
                 yield rest + block[:end]
                 rest = block[end:]
@@ -116,9 +116,9 @@ class Source:
         return digest.hexdigest()
 
 
-def too_long(name: str) -> UsageError:
+def too_long(name: str, line: int) -> UsageError:
     """The error of a line that no operation can be."""
-    return UsageError(f"{name} is not a history: a line is longer than {LINE_LIMIT >> 20} MiB")
+    return UsageError(f"{name} is not a history: line {line}: it is longer than {LINE_LIMIT >> 20} MiB")
 
 
 def _lay_out(stream: io.BufferedReader, name: str) -> Source:
@@ -128,6 +128,7 @@ def _lay_out(stream: io.BufferedReader, name: str) -> Source:
     reader = gzip.GzipFile(fileobj=stream) if compressed else stream
     with tempfile.TemporaryFile() as file:
         run = 0  # bytes since the last end of a line
+        line = 1
         limit = None
         try:
             while block := reader.read1(_BLOCK):
@@ -136,8 +137,9 @@ def _lay_out(stream: io.BufferedReader, name: str) -> Source:
                 file.write(block)
                 end = block.rfind(b"\n")
                 run = run + len(block) if end < 0 else len(block) - end - 1
+                line += block.count(b"\n")
                 if run > limit:
-                    raise too_long(name)
+                    raise too_long(name, line)
         except EOFError:
             warnings.append(f"{name} ends in the middle of its compression; what comes before was read")
         file.flush()

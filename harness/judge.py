@@ -24,7 +24,7 @@ from harness.history_source import Source
 from harness.protocols import CheckContext
 from harness.registry import workload_class
 from harness.results import Results, exit_code
-from harness.run_folder import RunFolder
+from harness.run_folder import RunFolder, history_file
 from harness.spec import RunSpec
 from harness.suggest import unknown_name
 from harness.verdict import Verdict
@@ -129,6 +129,8 @@ def judge_run(
 
 
 def _require(models: Sequence[str], kind: Kind) -> None:
+    if models and not kind.models:
+        raise UsageError(f"a {kind.name} history is not judged by consistency models; take --model away")
     for model in models:
         if model not in kind.models:
             raise unknown_name(f"model of a {kind.name} history", model, kind.models)
@@ -156,7 +158,7 @@ def judge_file(
     Raises:
         UsageError: it is no history, or its kind cannot be told, or does not decide these models.
     """
-    source = Source.open(path)
+    source = Source.open(history_file(path))
     chosen = tell_kind(first_ops(source, SAMPLE), source.name) if kind is None else kind_of(kind)
     asked = tuple(models) or chosen.default
     _require(asked, chosen)

@@ -20,6 +20,7 @@ from harness.exit_codes import EnvironmentFailure, UsageError
 
 SPEC = "spec.json"
 HISTORY = "history.jsonl"
+JEPSENS = "history.edn"
 COLUMNS = "columns.bin"
 JOURNAL = "journal.jsonl"
 LEADERS = "leaders.jsonl"
@@ -131,8 +132,9 @@ class RunFolder:
 
 
 def history_file(path: Path) -> Path:
-    """The history in a run's folder; anything else is taken for the file itself."""
-    return path / HISTORY if path.is_dir() and (path / HISTORY).exists() else path
+    """The history in a run's folder, ours or Jepsen's; anything else is taken for the file itself."""
+    found = (path / name for name in (HISTORY, JEPSENS) if (path / name).is_file())
+    return next(found, path) if path.is_dir() else path
 
 
 def _make_new(parent: Path, name: str) -> Path:

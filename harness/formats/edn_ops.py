@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.formats.edn_reader import EdnError, read_value
+from harness.formats.form import no_operation
 from harness.op import INFO, INVOKE, NEMESIS, Op, OpType
 
 UNSET: Final = -1
@@ -59,7 +60,7 @@ def raw_of(value: Any) -> Raw:
     try:
         return msgspec.convert(fields, Raw)
     except msgspec.ValidationError as problem:
-        raise ValueError(f"not an operation: {problem}") from None
+        raise ValueError(no_operation(problem)) from None
 
 
 def _sort_out(value: dict[str, Any], fields: dict[str, Any]) -> None:
@@ -81,7 +82,8 @@ def settled(raw: Raw | Whole, index: int) -> Op:
     kind, process = raw.type, raw.process
     if process is None:
         if (kind == INVOKE) != (index % 2 == 0):
-            raise ValueError("without processes, invocations and completions alternate")
+            what = "a completion" if kind == INVOKE else "an invocation"
+            raise ValueError(f"without a process, invocations and completions alternate, so it should be {what}")
         process = index // 2
     elif isinstance(process, str):
         if process != NEMESIS:

@@ -6,14 +6,16 @@ belongs to its span. So a length for each is all that must be kept to find it ag
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from harness.columns import NEMESIS_CODE, TYPE_CODES
+from harness.columns import NEMESIS_CODE, TYPE_CODES, TYPES
 from harness.exit_codes import UsageError
 from harness.history_source import Source
 from harness.op import INFO, NEMESIS, Op
@@ -129,9 +131,37 @@ def ints(values: Any) -> Ints:
     return np.frombuffer(values if isinstance(values, array) else array("q", values), np.int64)
 
 
-def refused(source: Source, at: int, reason: str) -> UsageError:
-    """The error for a file that is not a history, because of what begins at the byte ``at``."""
-    return UsageError(f"{source.name} is not a history: line {source.line_of(at)}: {_short(reason)}")
+def refused(source: Source, at: int, reason: str, kind: str = "") -> UsageError:
+    """The error for a file that is not a history (of that kind), because of what begins at the byte ``at``."""
+    what = f"{kind} history".lstrip()
+    return UsageError(f"{source.name} is not a {what}: line {source.line_of(at)}: {_short(reason)}")
+
+
+_MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
+_OTHER: Final = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?([^`]*)`)?")
+_CHOICE: Final = re.compile(r"Invalid enum value (.+) - at `\$\.?([^`]*)`")
+_JSON_TYPES: Final = {
+    "int": "an integer",
+    "float": "a fraction",
+    "str": "a string",
+    "bool": "a boolean",
+    "array": "a list",
+    "object": "a map",
+    "null": "nil",
+}
+
+
+def no_operation(error: msgspec.ValidationError) -> str:
+    """Why a value is not an operation, in words: ``not an operation: its time is a string, not an integer``."""
+    text = str(error)
+    if match := _MISSING.fullmatch(text):
+        text = f"it has no {match[1]}"
+    elif match := _CHOICE.fullmatch(text):
+        text = f"its {match[2]} is {match[1]}, none of {', '.join(TYPES)}"
+    elif match := _OTHER.fullmatch(text):
+        expected, got = ([_JSON_TYPES.get(name, name) for name in names.split(" | ")] for names in (match[1], match[2]))
+        text = f"{f'its {match[3]}' if match[3] else 'it'} is {' or '.join(got)}, not {' or '.join(expected)}"
+    return f"not an operation: {text}"
 
 
 def _short(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from harness.formats.form import Block, Malformed, block_of, ints, is_in_order
+from harness.formats.form import Block, Malformed, block_of, ints, is_in_order, no_operation
 from harness.history_source import Source
 from harness.op import INFO, NEMESIS, Op
 
@@ -136,7 +136,7 @@ def _lines(text: bytes) -> list[bytes]:
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError):
-        return f"not an operation: {error}"
+        return no_operation(error)
     if isinstance(error, RecursionError):
         return "not an operation: it is nested too deeply"
     return f"not JSON: {error}"

@@ -71,13 +71,32 @@ def test_small_ones(kind, ops):
 
 
 def test_what_cannot_be_told_is_asked_for():
-    for ops in ([], [Op(0, 0, NEMESIS, INFO, "kill", {"id": 1})], [op("dance", 1)], [op("write", 1), op("enqueue", 2)]):
-        with pytest.raises(UsageError, match="of no kind that can be told; --kind says it, one of list-append, rw-"):
+    for ops in ([], [Op(0, 0, NEMESIS, INFO, "kill", {"id": 1})]):
+        with pytest.raises(UsageError, match="it has no operations of clients"):
+            tell(ops, "it")
+    for ops, done in (([op("dance", 1)], "'dance'"), ([op("write", 1), op("enqueue", 2)], "'enqueue', 'write'")):
+        with pytest.raises(
+            UsageError, match=f"it, with {done}, is of no kind .*; --kind says it, one of list-append, "
+        ):
             tell(ops, "it")
     with pytest.raises(
         UsageError, match=r"it could be of more than one kind \(list-append, rw-register\): say with --kind"
     ):
         tell([op("txn", [["r", 1, None]])], "it")
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("list-append", op("txn", [["append", 1, 2]]), op("txn", [["app", 1, 2]])),
+        ("register", op("write", 3), op("wrote", 3)),
+        ("set", op("read", [3]), op("read", 3)),
+    ],
+)
+def test_an_operation_that_does_not_belong_does_not_hide_the_kind(kind, good, bad):
+    adds = [op("add", 1)] if kind == "set" else []
+    assert tell([*adds, good, good, bad]).name == kind
+    assert tell([*adds, bad, good, good]).name == kind
 
 
 def test_only_the_beginning_is_looked_at():

@@ -91,6 +91,41 @@ def test_a_torn_last_line_and_open_operations_are_warnings(check, form):
     assert (code, err) == (ExitCode.VALID, "")
 
 
+def test_one_operation_of_a_wrong_shape_is_found_though_the_kind_was_not_said(check):
+    more = [op(4, "invoke", 0, "read", "nil"), op(5, "ok", 0, "read", "1")]
+    for wrong in (op(2, "invoke", 0, "swap", "2"), op(2, "invoke", 0, "cas", "5")):
+        answer = check(text_of("edn", [*GOOD, wrong, op(3, "fail", 0, wrong["f"], "2"), *more]), "edn")
+        refused(answer, 3)
+        assert "is not a register history: " in answer[2]
+
+
+def test_a_history_without_anything_is_said_to_be_that(check):
+    for nothing in ("", "[]"):
+        code, result, _ = check(nothing, "edn")
+        assert code == ExitCode.USAGE
+        assert result["error"].endswith("has no operations")
+
+
+def test_jepsens_folder_is_taken_for_the_history_in_it(tmp_path, capsys):
+    (tmp_path / "history.edn").write_text(text_of("edn", GOOD))
+    (tmp_path / "test.jepsen").write_bytes(b"JEPSEN")
+    assert invoke(["check", str(tmp_path)]) == ExitCode.VALID
+    assert "register history, linearizable" in capsys.readouterr().out
+
+
+def test_a_warning_is_given_once(check):
+    _, result, _ = check(text_of("edn", GOOD) + "{:index 2", "edn")
+    assert len(result["warnings"]) == 1
+
+
+def test_models_of_what_is_not_judged_by_models(check):
+    code, result, _ = check(
+        text_of("edn", [op(0, "invoke", 0, "add", "1")]), "edn", "--kind", "set", "--model", "causal"
+    )
+    assert code == ExitCode.USAGE
+    assert "a set history is not judged by consistency models" in result["error"]
+
+
 ENDLESS = {
     "a line of one letter": "head -c 1G /dev/zero | tr '\\0' x",
     "a line of digits": "head -c 1G /dev/zero | tr '\\0' 1",
@@ -113,7 +148,7 @@ def test_a_gigabyte_on_one_line_is_refused_in_little_memory(name):
     assert done.returncode == ExitCode.USAGE
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert "is not a history: a line is longer than" in done.stderr
+    assert "is not a history: line 1: it is longer than" in done.stderr
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= max(before, 400 << 10)  # the most of all children
 
 

@@ -58,7 +58,7 @@ GOOD = line(0) + line(1, process=1) + line(2, OK) + line(3, INFO, 1)
         (b"\n", ["line 1", "not JSON"]),
         (b"# a readme\n", ["line 1", "not JSON"]),
         (GOOD + b"\n" + line(4), ["line 5", "not JSON"]),
-        (GOOD + b"[]\n", ["line 5", "not an operation", "object"]),
+        (GOOD + b"[]\n", ["line 5", "not an operation", "is a list, not a map"]),
         (GOOD + b'{"index":4}\n', ["line 5", "not an operation", "time"]),
         (GOOD.replace(b'"index":2', b'"index":"2"'), ["line 3", "not an operation", "index"]),
         (GOOD.replace(b'"type":"ok"', b'"type":"maybe"'), ["line 3", "maybe"]),
@@ -101,17 +101,17 @@ def test_what_is_not_a_history_is_refused_in_one_sentence(tmp_path, content, wor
 
 def test_a_gigabyte_on_one_line_is_not_read(tmp_path):
     path = tmp_path / "long.jsonl"
-    path.touch()
+    path.write_bytes(GOOD + b"{")
     os.truncate(path, 1 << 30)
-    with pytest.raises(UsageError, match="longer than 16 MiB"):
+    with pytest.raises(UsageError, match="line 5: it is longer than 16 MiB"):
         History.load(path)
     with pytest.raises(UsageError, match="longer than 16 MiB"):
         History.load(Path("/dev/zero"))
     packed = tmp_path / "long.jsonl.gz"
     with gzip.open(packed, "wb", compresslevel=1) as file:
         for _ in range(64):
-            file.write(bytes(1 << 20))
-    with pytest.raises(UsageError, match="longer than 16 MiB"):
+            file.write(bytes(1 << 20) + b"\n" * (_ == 0))
+    with pytest.raises(UsageError, match="line 2: it is longer than 16 MiB"):
         History.load(packed)
 
 
