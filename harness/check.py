@@ -62,8 +62,8 @@ def check(targets: Sequence[str], asked: Asked) -> ExitCode:
     """Judge one target after the other; the exit code is that of the worst. An interruption ends it."""
     codes: list[ExitCode] = []
     with interrupted_by(signal.SIGTERM):
-        for target in targets:
-            code, ended = _check(target, asked)
+        for number, target in enumerate(targets, start=1):
+            code, ended = _check(target, asked, apart=asked.form != "json" and number < len(targets))
             codes.append(code)
             if ended == "interrupted":
                 codes.append(ExitCode.INTERRUPTED)
@@ -71,7 +71,8 @@ def check(targets: Sequence[str], asked: Asked) -> ExitCode:
     return worst_code(codes)
 
 
-def _check(target: str, asked: Asked) -> tuple[ExitCode, Ended]:
+def _check(target: str, asked: Asked, *, apart: bool) -> tuple[ExitCode, Ended]:
+    """Judge one, and say what came of it, with a blank line after it to set it ``apart`` from the next."""
     before = time.monotonic(), _cpu_of_children()
     outcome = under(asked.limits, lambda send: _work(target, asked, lambda report: send(msgspec.json.encode(report))))
     reports = [msgspec.json.decode(report, type=_Report) for report in outcome.reports]
@@ -85,7 +86,7 @@ def _check(target: str, asked: Asked) -> tuple[ExitCode, Ended]:
     if final.said:
         say(final.said)
     if final.text:
-        show(final.text.rstrip("\n"))
+        show(final.text.rstrip("\n") + "\n" * apart)
     assert final.code is not None
     return ExitCode(final.code), outcome.ended
 

@@ -50,6 +50,10 @@ class Results(msgspec.Struct):
         """Of all verdicts, in their order."""
         return [anomaly for verdict in self.verdicts for anomaly in verdict.anomalies]
 
+    def counts(self) -> dict[str, int]:
+        """How many anomalies of each name were found, also where few are told."""
+        return {name: number for verdict in self.verdicts for name, number in verdict.counts.items()}
+
 
 def exit_code(valid: Validity, *, interrupted: bool) -> ExitCode:
     """The code of a run: an established anomaly counts more than the interruption."""

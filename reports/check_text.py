@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from checkers.models import weakest_broken
 from harness.results import Results
 from reports.model_table import frontier, table
-from reports.text import listed, shown
+from reports.text import either, listed, shown
 from reports.verdict_text import anomaly_lines, checker_line, judgement, wrapped
 from reports.vocabulary import anomaly_words
 from reports.words import lower_first, totals
@@ -25,8 +26,7 @@ def file_text(file: str, results: Results, outcomes: tuple[int, int, int] | None
     for anomaly in found[:1]:
         lines += ["", *anomaly_lines(anomaly)]
     if len(found) > 1:
-        counts = {name: number for verdict in results.verdicts for name, number in verdict.counts.items()}
-        lines += ["", *wrapped(f"found in all: {totals(counts)}", "  ")]
+        lines += ["", *_all_found(results)]
     if results.models:
         lines += ["", *(f"  {line}" for line in table(results.models)), ""]
         for name, models in frontier(results.models):
@@ -38,11 +38,25 @@ def file_text(file: str, results: Results, outcomes: tuple[int, int, int] | None
     if outcomes is not None:
         ok, fail, info = outcomes
         lines += _entry("operations", f"{ok + fail + info:,} ({ok:,} ok, {fail:,} fail, {info:,} info)")
-    lines += [line for verdict in results.verdicts for line in _entry("checker", checker_line(verdict))]
+    counted = len(found) == 1
+    lines += [line for each in results.verdicts for line in _entry("checker", checker_line(each, counted=counted))]
     return "".join(f"{line}\n" for line in lines)
 
 
+def _all_found(results: Results) -> list[str]:
+    """How many there are of each anomaly, and which operations are parties to the first ones."""
+    lines = ["  found in all, by the indices of the operations (--format json explains more of them):"]
+    for name, number in results.counts().items():
+        of_each = [anomaly.ops for anomaly in results.anomalies() if anomaly.name == name][:_PLACES]
+        places = [" ".join(map(str, ops[:_PARTIES])) + " ..." * (len(ops) > _PARTIES) for ops in of_each]
+        more = "; ..." * (number > len(places))
+        lines += wrapped(f"{totals({name: number})}: {'; '.join(places)}{more}", "    ")
+    return lines
+
+
 _MARGIN = 12
+_PLACES = 4  # anomalies of a name whose operations are listed
+_PARTIES = 8  # operations of an anomaly
 _OPEN = 3  # models without an answer that are named; the table has them all
 _FRONTIER = {"holds": "strongest", "broken": "broken", "unknown": "open"}
 
@@ -51,14 +65,15 @@ def _headline(results: Results) -> str:
     what = f"{results.kind or results.workload} history".lstrip()
     asked = listed(results.asked)
     if results.valid is True:
-        return f"{what}, {asked}" if asked else f"{what}, nothing wrong found"
+        beyond = weakest_broken(results.models)
+        return f"{what}, {asked or 'nothing wrong found'}{f', but not {either(beyond)}' if beyond else ''}"
     if results.valid == "unknown":
         return f"{what}, {f'{asked}: ' if asked else ''}unknown"
     broken = [model for model in results.asked if results.models.get(model) is False]
     headings = dict.fromkeys(lower_first(anomaly_words(anomaly.name)[0]) for anomaly in results.anomalies())
     if not broken:
         return f"{what}, found to be wrong: {listed(list(headings)) or 'an anomaly'}"
-    missing = f"not {listed(broken)}"
+    missing = f"not {either(broken)}"
     why = next(iter(headings), missing)
     return f"{what}, {missing}" if why == missing else f"{what}, {missing}: {why}"
 

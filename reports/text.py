@@ -60,6 +60,11 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def listed(words: list[str]) -> str:
+def listed(words: list[str], conjunction: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``."""
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}" if words else ""
+
+
+def either(words: list[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``: after a ``not`` it is none of them."""
+    return listed(words, "or")

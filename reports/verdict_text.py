@@ -129,10 +129,10 @@ def _kinds(faults: Sequence[Fault]) -> str:
     return ", ".join(kinds[:_KINDS] + ["..."] * (len(kinds) > _KINDS))
 
 
-def checker_line(verdict: Verdict) -> str:
-    """What a checker came to, with its counts and its note."""
+def checker_line(verdict: Verdict, *, counted: bool = True) -> str:
+    """What a checker came to, with its counts (if these are not told elsewhere) and its note."""
     state = {True: "valid", False: "anomaly", "unknown": "unknown"}[verdict.valid]
-    counts = f" ({totals(verdict.counts)})" if verdict.counts and verdict.valid is False else ""
+    counts = f" ({totals(verdict.counts)})" if verdict.counts and verdict.valid is False and counted else ""
     note = f"{';' if counts else ':'} {shown(verdict.note, 300)}" if verdict.note else ""
     return f"{verdict.checker} {state}{counts}{note}"
 
@@ -181,7 +181,7 @@ def judgement(file: str, results: Results) -> dict[str, Any]:
         "asked": results.asked,
         "models": results.models,
         "anomalies": [_anomaly(anomaly) for anomaly in results.anomalies()],
-        "counts": {name: number for verdict in results.verdicts for name, number in verdict.counts.items()},
+        "counts": results.counts(),
         "verdicts": [_verdict(verdict) for verdict in results.verdicts],
         "warnings": results.warnings,
         "exit_code": results.exit_code,

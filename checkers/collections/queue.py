@@ -147,7 +147,9 @@ class _Elements:
 
     def _told_twice(self, element: int) -> tuple[list[int], str]:
         adds, takes = self._enqueues(element), self._dequeues(element)
-        text = f"{told(self._history, adds[0])} came {int(self.tries[element])} times, but the element was dequeued "
+        tries = int(self.tries[element])
+        times = "once" if tries == 1 else f"{tries} times"
+        text = f"{told(self._history, adds[0])} came {times}, but the element was dequeued "
         where = ", ".join(f"index {self._index(index)}" for index in takes[:5])
         return [*adds[:3], *takes[:5]], f"{text}{len(takes)} times ({where})."
 

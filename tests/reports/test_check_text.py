@@ -1,6 +1,6 @@
 """What ``check`` says of a history to a person."""
 
-from checkers.models import EVENTUAL, LINEARIZABLE, OF_REGISTERS, rules_out
+from checkers.models import CAUSAL, EVENTUAL, LINEARIZABLE, OF_REGISTERS, SEQUENTIAL, rules_out
 from harness.results import Results
 from harness.verdict import Anomaly, Verdict
 from reports.check_text import file_text
@@ -39,6 +39,27 @@ def test_what_is_wrong_is_named_and_not_said_twice():
     assert first(judged("set", "duplicated", "unexpected", "lost")) == (
         "a.edn: set history, found to be wrong: duplicated, unexpected and lost (exit code 1)"
     )
+
+
+def test_models_that_were_not_asked_for_and_are_broken_are_not_passed_over():
+    models = dict.fromkeys(OF_REGISTERS, True) | {LINEARIZABLE: False}
+    results = judged("register", "non-linearizable", valid=True, asked=[SEQUENTIAL, CAUSAL], models=models)
+    assert first(results) == "a.edn: register history, sequential and causal, but not linearizable (exit code 0)"
+    models |= {SEQUENTIAL: False, CAUSAL: False}
+    results = judged("register", "ThinAirRead", asked=[SEQUENTIAL, CAUSAL], models=models)
+    assert first(results).startswith("a.edn: register history, not sequential or causal: value out of thin air")
+
+
+def test_the_operations_of_all_that_was_found_are_named_by_their_indices():
+    found = [
+        *(Anomaly("lost", [at, at + 1], "lost: it was.") for at in range(10, 70, 10)),
+        Anomaly("unexpected", list(range(100, 120)), "unexpected: it was."),
+    ]
+    verdict = Verdict("it", valid=False, anomalies=found, counts={"lost": 1234, "unexpected": 1})
+    lines = file_text("a.edn", Results(kind="set", valid=False, exit_code=1, verdicts=[verdict])).splitlines()
+    assert "    1,234 lost: 10 11; 20 21; 30 31; 40 41; ..." in lines
+    assert "    1 unexpected: 100 101 102 103 104 105 106 107 ..." in lines
+    assert "checker:    it anomaly" in lines
 
 
 def test_a_note_is_told_apart_from_what_was_found():
