@@ -38,3 +38,16 @@ class Kind(msgspec.Struct, frozen=True):
     models: tuple[str, ...] = ()
     default: tuple[str, ...] = ()
     with_key_order: Callable[[str], Sequence[Checker]] | None = None
+
+
+def recognised_by(encoder: Callable[[], RowEncoder], telling: Sequence[str]) -> Callable[[Op], bool | None]:
+    """What recognises a kind: a new encoder takes every operation, and one of those that do ``telling`` is there."""
+
+    def told(op: Op) -> bool | None:
+        try:
+            encoder().encode(op)
+        except ValueError:
+            return False
+        return True if op.f in telling else None
+
+    return told

@@ -10,10 +10,9 @@ from checkers.bank.balance import TotalBalance
 from checkers.bank.columns import BankEncoder
 from checkers.bank.half_commits import HalfCommits
 from checkers.bank.strict_serializability import StrictSerializability
-from checkers.kind import Kind
+from checkers.kind import Kind, recognised_by
 from checkers.models import STRICT_SERIALIZABLE, TRANSACTIONAL
 from checkers.stats import Stats
-from harness.op import Op
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
 
@@ -34,19 +33,10 @@ class ToldBalance:
         return TotalBalance(len(accounts), total).check(history, context)
 
 
-def _recognises(op: Op) -> bool:
-    """Whether the bank's encoder takes it."""
-    try:
-        BankEncoder().encode(op)
-    except ValueError:
-        return False
-    return True
-
-
 BANK: Final = Kind(
     name="bank",
     summary="transfers between accounts, with the versions of what they read and wrote",
-    recognises=_recognises,
+    recognises=recognised_by(BankEncoder, ("transfer", "read", "readback")),
     encoder=BankEncoder,
     checkers=lambda: (StrictSerializability(), ToldBalance(), HalfCommits(), Stats()),
     models=TRANSACTIONAL,

@@ -7,7 +7,6 @@ from typing import Any
 
 from harness.names import NIL, Names
 from harness.op import INVOKE, OK, Op
-from harness.protocols import RowEncoder
 
 _INT64 = 2**63
 
@@ -141,16 +140,3 @@ def _integer(value: Any) -> int:
     if not -_INT64 <= value < _INT64:
         raise ValueError("a number is beyond 64 bits")
     return value
-
-
-def recognises(encoder: Callable[[], RowEncoder], telling: Sequence[str]) -> Callable[[Op], bool | None]:
-    """What tells such a history: every operation can be encoded, and one of these is there."""
-
-    def told(op: Op) -> bool | None:
-        try:
-            encoder().encode(op)
-        except ValueError:
-            return False
-        return True if op.f in telling else None
-
-    return told

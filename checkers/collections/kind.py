@@ -11,39 +11,38 @@ from checkers.collections.columns import (
     QueueEncoder,
     SetEncoder,
     TimestampEncoder,
-    recognises,
 )
 from checkers.collections.counter import Counter
 from checkers.collections.queue import Queue
 from checkers.collections.set_elements import SetElements
 from checkers.collections.timestamps import Timestamps
-from checkers.kind import Kind
+from checkers.kind import Kind, recognised_by
 
 SET: Final = Kind(
     name="set",
     summary="elements are added, reads return all of them",
-    recognises=recognises(SetEncoder, ("add",)),
+    recognises=recognised_by(SetEncoder, ("add",)),
     encoder=SetEncoder,
     checkers=lambda: [SetElements()],
 )
 COUNTER: Final = Kind(
     name="counter",
     summary="amounts are added, reads return the sum",
-    recognises=recognises(CounterEncoder, ("add",)),
+    recognises=recognised_by(CounterEncoder, ("add",)),
     encoder=CounterEncoder,
     checkers=lambda: [Counter()],
 )
 QUEUE: Final = Kind(
     name="queue",
     summary="elements are enqueued, dequeued and drained",
-    recognises=recognises(QueueEncoder, ("enqueue", "dequeue", "drain")),
+    recognises=recognised_by(QueueEncoder, ("enqueue", "dequeue", "drain")),
     encoder=QueueEncoder,
     checkers=lambda: [Queue()],
 )
 TIMESTAMPS: Final = Kind(
     name="timestamps",
     summary="timestamps of an oracle, or unique ids",
-    recognises=recognises(TimestampEncoder, ORDERED + UNIQUE),
+    recognises=recognised_by(TimestampEncoder, ORDERED + UNIQUE),
     encoder=TimestampEncoder,
     checkers=lambda: [Timestamps()],
 )

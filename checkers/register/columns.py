@@ -8,7 +8,7 @@ completion; nothing else counts, so a client may put what it likes into the comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from harness.names import NIL, Names
@@ -136,18 +136,3 @@ class KvEncoder:
 
 def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2
-
-
-def recognises(
-    encoder: Callable[[], RegisterEncoder | KvEncoder], telling: Sequence[str]
-) -> Callable[[Op], bool | None]:
-    """What tells such a history: every operation can be encoded, and one of these kinds is there."""
-
-    def told(op: Op) -> bool | None:
-        try:
-            encoder().encode(op)
-        except ValueError:
-            return False
-        return True if op.f in telling else None
-
-    return told

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from checkers.kind import Kind
+from checkers.kind import Kind, recognised_by
 from checkers.models import LINEARIZABLE, OF_REGISTERS
-from checkers.register.columns import KvEncoder, RegisterEncoder, recognises
+from checkers.register.columns import KvEncoder, RegisterEncoder
 from checkers.register.consistency import RegisterConsistency
 from checkers.register.kv import KvLinearizability
 
 REGISTER: Final = Kind(
     name="register",
     summary="reads, writes and compare-and-set of one register, or of many by key",
-    recognises=recognises(RegisterEncoder, ("write", "cas")),
+    recognises=recognised_by(RegisterEncoder, ("write", "cas")),
     encoder=RegisterEncoder,
     checkers=lambda: [RegisterConsistency()],
     models=OF_REGISTERS,
@@ -22,7 +22,7 @@ REGISTER: Final = Kind(
 KV: Final = Kind(
     name="kv",
     summary="get, put and append of strings by key",
-    recognises=recognises(KvEncoder, ("get", "put", "append")),
+    recognises=recognised_by(KvEncoder, ("get", "put", "append")),
     encoder=KvEncoder,
     checkers=lambda: [KvLinearizability()],
     models=OF_REGISTERS,
