@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from harness.names import Names
+from harness.names import NIL, Names
 from harness.op import INVOKE, OK, Op
 
 WRITE: Final = 0  # value: what is written or appended
@@ -44,6 +44,8 @@ class _MicroOps:
     row_fields: tuple[str, ...] = ("what", "key", "value")
     name: str
     _write: str
+    _initial = 0  # the value of a row that read the initial state
+    _of_lists = False
 
     def __init__(self) -> None:
         self.names = Names()
@@ -106,6 +108,25 @@ class _MicroOps:
                 raise ValueError("unknown")
 
     def _add_rows(self, rows: Rows, value: list[Any], asked: list[Any], *, recorded: bool) -> None:
+        code, write, of_lists = self.names.code, self._write, self._of_lists
+        for (f, key, given), (asked_f, asked_key, asked_value) in zip(value, asked, strict=True):
+            if f != asked_f or key != asked_key or (f != "r" and given != asked_value):
+                raise ValueError(_OF_ONE_MIND)
+            number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key)
+            if f == "r":
+                if given is None:
+                    rows += (UNREAD, number, 0) if recorded else (READ, number, self._initial)
+                elif of_lists:
+                    self._add_list(rows, number, given, recorded)
+                else:
+                    is_small = type(given) is int and -_SHORTEST < given < _SHORTEST
+                    rows += (READ, number, given if is_small else code(given))
+            elif f == write and given is not None:
+                rows += (WRITE, number, code(given))
+            else:
+                raise ValueError("unknown")
+
+    def _add_list(self, rows: Rows, key: int, given: Any, recorded: bool) -> None:
         raise NotImplementedError
 
     def _refuse(self, value: Any) -> None:
@@ -126,20 +147,7 @@ class RegisterEncoder(_MicroOps):
 
     name = "rw-register"
     _write = "w"
-
-    def _add_rows(self, rows: Rows, value: list[Any], asked: list[Any], *, recorded: bool) -> None:
-        code = self.names.code
-        for (f, key, given), (asked_f, asked_key, asked_value) in zip(value, asked, strict=True):
-            if f != asked_f or key != asked_key or (f != "r" and given != asked_value):
-                raise ValueError(_OF_ONE_MIND)
-            number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key)
-            seen = given if type(given) is int and -_SHORTEST < given < _SHORTEST else code(given)
-            if f == "r":
-                rows += (UNREAD, number, 0) if recorded and given is None else (READ, number, seen)
-            elif f == "w" and given is not None:
-                rows += (WRITE, number, seen)
-            else:
-                raise ValueError("unknown")
+    _initial = NIL
 
 
 class ListAppendEncoder(_MicroOps):
@@ -147,30 +155,20 @@ class ListAppendEncoder(_MicroOps):
 
     name = "list-append"
     _write = "append"
+    _of_lists = True
 
     def __init__(self) -> None:
         super().__init__()
         self._longest: dict[int, list[Any]] = {}
 
-    def _add_rows(self, rows: Rows, value: list[Any], asked: list[Any], *, recorded: bool) -> None:
-        code = self.names.code
-        for (f, key, given), (asked_f, asked_key, asked_value) in zip(value, asked, strict=True):
-            if f != asked_f or key != asked_key or (f != "r" and given != asked_value):
-                raise ValueError(_OF_ONE_MIND)
-            number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key)
-            if f == "append" and given is not None:
-                rows += (WRITE, number, code(given))
-            elif f != "r":
-                raise ValueError("unknown")
-            elif given is None:
-                rows += (UNREAD if recorded else READ, number, 0)
-            elif type(given) is not list:
-                raise ValueError(f"a list is read, not {given!r:.80}")
-            elif recorded:
-                rows += (RECORDED, number, len(given))
-                _add_elements(rows, number, given, code)
-            else:
-                self._add_read(rows, number, given)
+    def _add_list(self, rows: Rows, key: int, given: Any, recorded: bool) -> None:
+        if type(given) is not list:
+            raise ValueError(f"a list is read, not {given!r:.80}")
+        if recorded:
+            rows += (RECORDED, key, len(given))
+            _add_elements(rows, key, given, self.names.code)
+        else:
+            self._add_read(rows, key, given)
 
     def _add_read(self, rows: Rows, key: int, given: list[Any]) -> None:
         longest = self._longest.get(key)
