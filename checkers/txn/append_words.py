@@ -10,7 +10,7 @@ from checkers.evidence import Evidence, Told
 from checkers.txn.append_anomalies import contradictions
 from checkers.txn.appends import AppendFacts
 from checkers.txn.columns import DIVERGING, READ, WRITE
-from checkers.txn.words import TxnNarrator
+from checkers.txn.words import Telling, TxnNarrator
 from harness.columns import FAIL_CODE
 
 
@@ -77,18 +77,12 @@ def tell(found: AppendFacts, narrator: AppendNarrator) -> Evidence:
     return evidence
 
 
-class _Telling:
+class _Telling(Telling):
     """Sentences on rows."""
 
     def __init__(self, found: AppendFacts, narrator: AppendNarrator) -> None:
-        self._facts, self._lists = found.facts, found.lists
-        self._words = narrator
-
-    def _txn(self, row: int) -> int:
-        return int(self._facts.ops.txn[row])
-
-    def _read(self, row: int) -> str:
-        return f"{self._words.describe(self._txn(row))} read {self._words.key(row)} as {self._words.value(row)}"
+        super().__init__(narrator)
+        self._lists = found.lists
 
     def _writes(self, row: int) -> list[tuple[int, int]]:
         """Of each element of a list, its row and which write it shows."""
@@ -172,11 +166,9 @@ class _Telling:
     def lost_update(self, rows: np.ndarray) -> Told:
         """Transactions that read the same list, and appended to it."""
         txns = [self._txn(row) for row in rows]
-        who = "; ".join(self._words.describe(txn) for txn in txns[:4])
-        more = f"; and {len(txns) - 4} more" if len(txns) > 4 else ""
         text = (
             f"{len(txns)} transactions read {self._words.key(int(rows[0]))} as {self._words.value(int(rows[0]))}, and "
-            f"each appended to that: {who}{more}. Whichever came first, the others did not see its update."
+            f"each appended to that: {self._listed(txns)}. Whichever came first, the others did not see its update."
         )
         return txns, text
 

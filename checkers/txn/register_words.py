@@ -11,7 +11,7 @@ from checkers.graph.dsg import Ints
 from checkers.graph.explain import rw_cycle
 from checkers.txn.columns import READ
 from checkers.txn.registers import RegisterFacts
-from checkers.txn.words import TxnNarrator
+from checkers.txn.words import Telling, TxnNarrator
 
 
 class RegisterNarrator(TxnNarrator):
@@ -36,7 +36,7 @@ class RegisterNarrator(TxnNarrator):
 
 def tell(found: RegisterFacts, narrator: RegisterNarrator) -> Evidence:
     """All anomalies that are no cycles."""
-    telling = _Telling(found, narrator)
+    telling = _Telling(narrator)
     odd = found.facts.odd
     evidence = Evidence(found.facts.txns.invocation)
     evidence.add_all("cyclic-versions", found.circles, telling.circle)
@@ -65,18 +65,8 @@ def tell_backwards(
     evidence.add_all("cyclic-versions", list(zip(*(part.tolist() for part in pairs), strict=True)), sentence)
 
 
-class _Telling:
+class _Telling(Telling):
     """Sentences on rows and versions."""
-
-    def __init__(self, found: RegisterFacts, narrator: RegisterNarrator) -> None:
-        self._facts = found.facts
-        self._words = narrator
-
-    def _txn(self, row: int) -> int:
-        return int(self._facts.ops.txn[row])
-
-    def _read(self, row: int) -> str:
-        return f"{self._words.describe(self._txn(row))} read {self._words.key(row)} as {self._words.value(row)}"
 
     def _writer(self, row: int) -> int:
         return int(self._facts.written.txn[self._facts.written.seen[row]])
@@ -97,13 +87,11 @@ class _Telling:
         facts = self._facts
         txns = [int(facts.versions.writer[version]) for version in versions]
         cycle = rw_cycle(txns[:2], facts.txns.invocation, self._words)
-        who = "; ".join(self._words.describe(txn) for txn in txns[:4])
-        more = f"; and {len(txns) - 4} more" if len(txns) > 4 else ""
         read = (facts.read_txn == txns[0]) & (facts.read_version == facts.versions.parent[versions[0]])
         row = int(facts.read_row[np.flatnonzero(read)[0]])
         text = (
             f"{len(txns)} transactions read {self._words.key(row)} as {self._words.value(row)}, and each "
-            f"replaced it: {who}{more}. {' '.join(edge.why for edge in cycle)} "
+            f"replaced it: {self._listed(txns)}. {' '.join(edge.why for edge in cycle)} "
             f"Whichever came first, its update is lost."
         )
         return txns, text, cycle

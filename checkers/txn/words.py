@@ -5,9 +5,14 @@ What differs between lists and registers is how a version is called, and what it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
 
 from checkers.txn.quotes import Quotes
+
+_LISTED: Final = 4  # of several transactions
 
 
 class TxnNarrator(Quotes):
@@ -88,3 +93,22 @@ class TxnNarrator(Quotes):
 
     def _missed(self, read: int, version: int) -> str:
         raise NotImplementedError
+
+
+class Telling:
+    """Sentences on rows: what is odd without any cycle. Lists and registers add their own."""
+
+    def __init__(self, narrator: TxnNarrator) -> None:
+        self._facts = narrator.facts
+        self._words = narrator
+
+    def _txn(self, row: int) -> int:
+        return int(self._facts.ops.txn[row])
+
+    def _read(self, row: int) -> str:
+        return f"{self._words.describe(self._txn(row))} read {self._words.key(row)} as {self._words.value(row)}"
+
+    def _listed(self, txns: Sequence[int]) -> str:
+        """The first of several transactions, and how many there are more."""
+        more = f"; and {len(txns) - _LISTED} more" if len(txns) > _LISTED else ""
+        return "; ".join(self._words.describe(txn) for txn in txns[:_LISTED]) + more
