@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import running_total
 from checkers.bank.columns import CORRUPT, READ, WRITE
 from checkers.bank.read_back import HalfCommit, read_back
 from checkers.bank.transactions import f_code
@@ -131,7 +132,7 @@ class _Totals:
         total = np.zeros(len(self._account), np.int64)
         for account, entries in changes.items():
             versions, amounts = (np.array(column, np.int64) for column in zip(*sorted(entries), strict=True))
-            running = np.concatenate((np.zeros(1, np.int64), np.cumsum(amounts)))
+            running = running_total(amounts)
             rows = np.flatnonzero(self._account == account)
             total[rows] = running[np.searchsorted(versions, self._rows["version"][rows], side="right")]
         return self._between(total)
@@ -144,8 +145,7 @@ class _Totals:
 
     def _between(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         # Differences of running totals also get empty ranges right, which reduceat does not.
-        running = np.zeros(len(values) + 1, np.int64)
-        np.cumsum(values, out=running[1:])
+        running = running_total(values)
         return running[self._end] - running[self._start]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import running_total
 from checkers.graph.dsg import NONE, Ints
 
 _LARGEST_DENSE_OBJECT = 1 << 20
@@ -40,7 +41,7 @@ class Slots:
             highest[:] = 0
             np.maximum.at(highest, objects, np.searchsorted(self._ranks, versions))
         self._highest = highest
-        self._base = np.concatenate((np.zeros(1, np.int64), np.cumsum(highest + 1)))
+        self._base = running_total(highest + 1)
         self.count = int(self._base[-1])
         self.initial = self._base[:-1]
 

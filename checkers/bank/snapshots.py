@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import running_maximum
 from checkers.bank.columns import OLD_SNAPSHOT
 from checkers.bank.transactions import SENTINELS, Transactions
 from checkers.bank.versions import BankFacts
@@ -102,13 +103,7 @@ def _along_accounts(facts: BankFacts, own: NDArray[np.int64]) -> tuple[NDArray[n
         if account in forked:
             continue
         times = own[begin:end]
-        before[begin:end] = begin + _place_of_maximum(times)
+        before[begin:end] = begin + running_maximum(times)[1]
         ahead = np.where(times == _UNKNOWN, _NEVER, times)[::-1]
-        after[begin:end] = (end - 1 - _place_of_maximum(-ahead))[::-1]
+        after[begin:end] = (end - 1 - running_maximum(-ahead)[1])[::-1]
     return before, after
-
-
-def _place_of_maximum(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At each place, where the maximum of all values so far is, the latest of several."""
-    at_maximum = values == np.maximum.accumulate(values)
-    return np.maximum.accumulate(np.where(at_maximum, np.arange(len(values)), 0))

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import ranges
 from checkers.bank.columns import READ, WRITE
 from checkers.bank.read_back import HalfCommit, read_back
 from checkers.bank.slots import Slots
@@ -147,8 +148,7 @@ def _committed(  # noqa: PLR0917 (columns)
         committed[new] = True
         ends = txns.completion[new]
         ends = ends[ends >= 0]
-        ranges = [np.arange(history.row_start[end], history.row_start[end + 1]) for end in ends.tolist()]
-        rows = np.concatenate(ranges) if ranges else rows[:0]
+        rows = ranges(history.row_start[ends], history.row_start[ends + 1] - history.row_start[ends])
     return committed
 
 

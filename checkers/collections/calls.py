@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import ranges
 from harness.columns import INFO_CODE, INVOKE_CODE
 
 Ints = NDArray[np.int64]
@@ -43,9 +44,7 @@ def rows_of(history: Any, completed: Ints) -> tuple[Ints, Ints]:
     """The rows of some completions: of each row the place in ``completed``, and its number in the history."""
     start = history.row_start[completed]
     count = history.row_start[completed + 1] - start
-    owner = np.repeat(np.arange(len(completed)), count)
-    first = np.concatenate((np.zeros(1, np.int64), np.cumsum(count)[:-1])) if len(count) else count
-    return owner, np.arange(len(owner)) - first[owner] + start[owner]
+    return np.repeat(np.arange(len(completed)), count), ranges(start, count)
 
 
 def told(history: Any, invoked: int) -> str:

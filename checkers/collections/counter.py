@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import running_total
 from checkers.collections.calls import Ints, calls_of, told
 from checkers.evidence import Evidence
 from harness.columns import FAIL_CODE, OK_CODE
@@ -57,8 +58,7 @@ class Counter:
 
 def _running(positions: Ints, amounts: NDArray[Any], until: Ints) -> NDArray[Any]:
     """The sum of those amounts whose position is before each of ``until``."""
-    total = np.concatenate((np.zeros(1, amounts.dtype), np.cumsum(amounts)))
-    return total[np.searchsorted(positions, until)]
+    return running_total(amounts)[np.searchsorted(positions, until)]
 
 
 def _out(history: Any, invoked: int, value: int, low: int, high: int) -> tuple[list[int], str]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from checkers.arrays import running_maximum
 from checkers.collections.calls import Calls, Ints, calls_of, rows_of, shown, told
 from checkers.evidence import Evidence
 from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
@@ -106,12 +107,11 @@ class _Elements:
         before = before[np.argsort(self.acknowledged[before], kind="stable")]
         if not len(before):
             return
-        latest = np.maximum.accumulate(self.taken_at[before])
-        holder = before[np.maximum.accumulate(np.where(self.taken_at[before] == latest, np.arange(len(before)), 0))]
+        latest, place = running_maximum(self.taken_at[before])
         after = np.flatnonzero(once & (self.takes == 1))
         at = np.searchsorted(self.acknowledged[before], self.begun[after]) - 1
         wrong = (at >= 0) & (latest[at] > self.done[after])
-        for element, other in zip(after[wrong].tolist(), holder[at[wrong]].tolist(), strict=True):
+        for element, other in zip(after[wrong].tolist(), before[place[at[wrong]]].tolist(), strict=True):
             evidence.add("out-of-order", self._told_disorder, element, other)
 
     def missing(self, drains: Calls) -> Ints:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from checkers.arrays import first_of_each, running_maximum
 from checkers.collections.calls import Calls, calls_of, shown, told
 from checkers.collections.columns import ORDERED, UNIQUE
 from checkers.evidence import Evidence
@@ -32,8 +33,7 @@ class Timestamps:
         if not len(physical):
             return Verdict(self.name, "unknown", details=details, note="no timestamp was given")
         order = np.lexsort((logical, physical))
-        new = np.ones(len(order), bool)
-        new[1:] = (physical[order][1:] != physical[order][:-1]) | (logical[order][1:] != logical[order][:-1])
+        new = first_of_each(physical[order], logical[order])
         rank = np.empty(len(order), np.int64)
         rank[order] = np.cumsum(new)
         evidence = Evidence()
@@ -48,11 +48,10 @@ def _report_disorder(history: Any, given: Calls, rank: Any, evidence: Evidence) 
     if not len(rank):
         return
     order = np.argsort(given.completed)
-    greatest = np.maximum.accumulate(rank[order])
-    holder = order[np.maximum.accumulate(np.where(rank[order] == greatest, np.arange(len(order)), 0))]
+    greatest, place = running_maximum(rank[order])
     at = np.searchsorted(given.completed[order], given.invoked) - 1
     wrong = np.flatnonzero((at >= 0) & (greatest[at] > rank))
-    for late, early in zip(wrong.tolist(), holder[at[wrong]].tolist(), strict=True):
+    for late, early in zip(wrong.tolist(), order[place[at[wrong]]].tolist(), strict=True):
         evidence.add("out-of-order", _smaller, history, given, early, late)
 
 

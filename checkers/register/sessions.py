@@ -27,6 +27,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import first_of_each
 from checkers.models import MONOTONIC_READS, MONOTONIC_WRITES, READ_YOUR_WRITES, WRITES_FOLLOW_READS
 from checkers.register.causal import Misses, observers, older
 from checkers.register.causal_order import Clocks, Latest, TooMuch
@@ -142,8 +143,8 @@ class _Check:
 def _running_max(group: Ints, values: Ints) -> Ints:
     """The greatest value so far within runs of one group; values are not negative."""
     stride = int(values.max(initial=0)) + 1
-    run = np.cumsum(np.concatenate((np.zeros(1, bool), group[1:] != group[:-1]))) if len(group) else group
-    return np.maximum.accumulate(run * stride + values) - run * stride if len(group) else values
+    base = np.cumsum(first_of_each(group)) * stride
+    return np.maximum.accumulate(base + values) - base
 
 
 def _before(group: Ints, values: Ints) -> Ints:

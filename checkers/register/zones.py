@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from checkers.arrays import first_of_each, last_where, running_maximum
 from checkers.register.columns import CAS, READ, WRITE
 from checkers.register.operations import NOBODY, Bools, Ints, Operations, Sources
 
@@ -104,7 +105,7 @@ def zones(ops: Operations, found: Sources, n: int) -> Zones:
     order = np.argsort(head * (int(part.max(initial=0)) + 1) + part)
     number, head, part, invoked, completed = (each[order] for each in (number, head, part, invoked, completed))
 
-    starts = np.flatnonzero(np.concatenate((np.ones(1, bool), head[1:] != head[:-1])))
+    starts = np.flatnonzero(first_of_each(head))
     disorders = _disorders(number, head, part, invoked, completed)
     first_done = np.minimum.reduceat(completed, starts)
     last_begun = np.maximum.reduceat(invoked, starts)
@@ -156,16 +157,13 @@ def _blocks(ops: Operations, found: Sources) -> Blocks:
 
 def _disorders(number: Ints, head: Ints, part: Ints, invoked: Ints, completed: Ints) -> list[Disorder]:
     """All arrays sorted by block and part."""
-    new_block = np.concatenate((np.ones(1, bool), head[1:] != head[:-1]))
-    new_part = new_block | np.concatenate((np.ones(1, bool), part[1:] != part[:-1]))
     stride = int(max(completed.max(), invoked.max())) + 4
-    base = np.cumsum(new_block) * stride
-    latest = np.maximum.accumulate(base + invoked)
-    part_start = np.maximum.accumulate(np.where(new_part, np.arange(len(head)), 0))
+    base = np.cumsum(first_of_each(head)) * stride
+    latest, holder = running_maximum(base + invoked)
+    part_start = last_where(first_of_each(head, part))
     before = np.where(part_start > 0, latest[np.maximum(part_start - 1, 0)], 0)
     # In the first part of a block, ``before`` is of the block before, which is below all of this one.
     wrong = np.flatnonzero(before > base + completed)
-    holder = np.maximum.accumulate(np.where(base + invoked == latest, np.arange(len(head)), 0))
     earlier = holder[part_start[wrong] - 1]
     return [Disorder(*pair) for pair in zip(number[wrong].tolist(), number[earlier].tolist(), strict=True)]
 
@@ -176,10 +174,9 @@ def _conflicts(heads: Ints, base: Ints, first_done: Ints, last_begun: Ints) -> l
     order = np.argsort(low)
     forward, low = forward[order], low[order]
     high = base[forward] + last_begun[forward]
-    top = np.maximum.accumulate(high)
     if not len(forward):
         return []
-    holder = np.maximum.accumulate(np.where(high == top, np.arange(len(top)), 0))
+    top, holder = running_maximum(high)
     overlapping = np.flatnonzero(top[:-1] > low[1:]) + 1
     by = [holder[overlapping - 1]]
     others = [forward[overlapping]]

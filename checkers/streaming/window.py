@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import running_total
 from checkers.bank.transactions import INITIAL_ID
 from harness.columns import INVOKE_CODE, TYPES
 from harness.op import Op
@@ -106,7 +107,7 @@ class Window:
         at = self.pair[place[np.searchsorted(table[:, INVOKED], rows[:, OWNER])]]
         row_order = np.argsort(at, kind="stable")
         self.raw = rows[row_order]
-        self.row_start = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.bincount(at, minlength=self.n))))
+        self.row_start = running_total(np.bincount(at, minlength=self.n))
         based = rebased(self.raw, floors)
         names = ("kind", "account", "balance", "version", "writer", "previous")
         self.rows = {name: based[:, column] for column, name in enumerate(names, KIND)}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import first_of_each, last_where, next_where, ranges, running_total
 from checkers.graph.dsg import NONE, Ints
 from checkers.txn.columns import DIVERGING, ELEMENT, READ, WRITE
 from checkers.txn.facts import Groups
@@ -77,7 +78,7 @@ def _showing(here: Reads, odd: Mask, diverging: Longs) -> Longs:
     rows = np.flatnonzero((lists.what == READ) & here.committed[ops.txn])
     found = rows[ops.value[rows] > earliest[ops.key[rows]]]
     among = lists.common[diverging] > earliest[ops.key[diverging]]
-    before = np.concatenate((np.zeros(1, np.int64), np.cumsum(odd)))
+    before = running_total(odd)
     among |= before[lists.tail_end[diverging]] > before[lists.tail[diverging]]
     return np.sort(np.concatenate((found, diverging[among])))
 
@@ -91,7 +92,7 @@ def _duplicates(here: Reads, diverging: Longs) -> Mask:
     odd[line.element[there]] = here.first[write[there]] != there
     count = (lists.tail_end - lists.tail)[diverging]
     head = np.repeat(diverging, count)
-    own = np.arange(len(head)) + np.repeat(lists.tail[diverging] - (np.cumsum(count) - count), count)
+    own = ranges(lists.tail[diverging], count)
     write = here.wrote.seen[own]
     known = write >= 0
     head, own, write = head[known], own[known], write[known]
@@ -99,8 +100,7 @@ def _duplicates(here: Reads, diverging: Longs) -> Mask:
     odd[own] = (shared >= 0) & (shared - line.start[here.ops.key[head]] < lists.common[head])
     code = head * len(here.wrote.row) + write
     order = np.argsort(code, kind="stable")
-    again = np.flatnonzero(code[order][1:] == code[order][:-1]) + 1
-    odd[own[order[again]]] = True
+    odd[own[order[~first_of_each(code[order])]]] = True
     return odd
 
 
@@ -136,8 +136,7 @@ def _dirty(here: Reads, failed: Mask) -> Longs:
     line = here.lists.timelines
     if not failed.any():
         return np.zeros((0, 2), np.int64)
-    places = np.arange(len(failed))
-    following = np.minimum.accumulate(np.where(here.kept, places, len(failed))[::-1])[::-1]
+    following = next_where(here.kept)
     at = np.flatnonzero(failed)
     at = at[following[at] < len(failed)]
     at = at[line.key[at] == line.key[following[at]]]
@@ -173,12 +172,11 @@ def _suspicious(here: Reads) -> Iterator[Longs]:
     row, code = groups.row[some], groups.code[some]
     key, length = ops.key[row], ops.value[row]
     is_write = lists.what[row] == WRITE
-    places = np.arange(len(row))
     appended = np.cumsum(is_write) - is_write  # before each, in all groups
-    last_read = np.maximum.accumulate(np.where(is_write, NONE, places))
+    last_read = last_where(~is_write)
     previous = np.concatenate((np.full(1, NONE), last_read[:-1]))
     previous[(previous < 0) | (code[previous] != code)] = NONE
-    following = np.minimum.accumulate(np.where(is_write, len(row), places)[::-1])[::-1]
+    following = next_where(~is_write)
     following[following == len(row)] = NONE
     following[(following < 0) | (code[following] != code)] = NONE
 

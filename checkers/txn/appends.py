@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import first_of_each, last_of_each, last_where
 from checkers.graph.dsg import NONE, Ints, Versions
 from checkers.txn.append_anomalies import Reads, odd_groups, odd_lists
 from checkers.txn.columns import DIVERGING, ELEMENT, READ, WRITE
-from checkers.txn.facts import Facts, Groups, ambiguous_of, committed_of, groups_of, last_of_each
+from checkers.txn.facts import Facts, Groups, ambiguous_of, committed_of, groups_of
 from checkers.txn.micro_ops import Longs, Mask, MicroOps, Written, micro_ops_of, transactions_of, written
 from checkers.txn.timeline import Lists, lists_of
 
@@ -114,7 +115,7 @@ def _versions(ops: MicroOps, wrote: Written, committed: Mask, lists: Lists) -> t
     shown = np.full(len(places), NONE, np.int32)
     shown[at] = number
     # What is not part of a version shows the one before it; where nothing is trusted, its own.
-    before = np.maximum.accumulate(np.where(kept, places, NONE)) if len(places) else places
+    before = last_where(kept)
     inside = np.flatnonzero(trusted & ~kept)
     has = before[inside] >= line.start[line.key[inside]]
     shown[inside] = np.where(has, shown[before[inside]], line.key[inside])
@@ -133,13 +134,11 @@ def _placed(key: Ints, writer: Ints, write: Ints, m: int) -> tuple[_Placed, Ints
     Returns:
         The versions, and of each element the version that it is in.
     """
-    begins = np.ones(len(key), bool)
-    begins[1:] = (key[1:] != key[:-1]) | (writer[1:] != writer[:-1])
+    begins = first_of_each(key, writer)
     number = (m - 1 + np.cumsum(begins)).astype(np.int32)
     own_key = key[begins]
     parent = np.arange(m - 1, m - 1 + len(own_key), dtype=np.int32)
-    opens = np.ones(len(own_key), bool)
-    opens[1:] = own_key[1:] != own_key[:-1]
+    opens = first_of_each(own_key)
     parent[opens] = own_key[opens]
     keys = np.arange(m, dtype=np.int32)
     newest = keys.copy()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import first_of_each, last_where
 from checkers.graph.dsg import NONE, Ints, Versions
 from checkers.txn.micro_ops import Longs, Mask, MicroOps, Transactions, Written
 from harness.columns import INFO_CODE, OK_CODE
@@ -63,10 +64,7 @@ def groups_of(ops: MicroOps, rows: Longs) -> Groups:
     code = ops.txn[rows].astype(np.int64) * len(ops.keys) + ops.key[rows]
     order = np.argsort(code, kind="stable")
     code = code[order]
-    starts = np.ones(len(code), bool)
-    starts[1:] = code[1:] != code[:-1]
-    begin = np.maximum.accumulate(np.where(starts, np.arange(len(code)), 0)) if len(code) else order
-    return Groups(rows[order], code, begin)
+    return Groups(rows[order], code, last_where(first_of_each(code)))
 
 
 def committed_of(status: NDArray[np.int8], reader: Ints, writer: Ints) -> Mask:
@@ -85,13 +83,6 @@ def committed_of(status: NDArray[np.int8], reader: Ints, writer: Ints) -> Mask:
         if not len(shown):
             return committed
         committed[shown] = True
-
-
-def last_of_each(code: Longs) -> Mask:
-    """Where the last one of each run of equal codes is."""
-    last = np.ones(len(code), bool)
-    last[:-1] = code[1:] != code[:-1]
-    return last
 
 
 def several(what: Longs) -> list[Longs]:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import first_of_each
 from checkers.graph.dsg import Ints
 from checkers.graph.realtime import NEVER, Intervals
 from checkers.txn.columns import WRITE
@@ -144,7 +145,7 @@ def written(ops: MicroOps, status: NDArray[np.int8], showing: Mask) -> Written:
     by_code = np.argsort(code[: len(row)], kind="stable")
     row = row[by_code]
     mine, theirs = code[: len(row)][by_code], code[len(row) :]
-    again = np.flatnonzero(mine[1:] == mine[:-1]) + 1
+    again = np.flatnonzero(~first_of_each(mine))
     twice = again[status[ops.txn[row[again]]] != FAIL_CODE]
     seen = np.full(len(ops.what), -1, np.int32)
     if len(row):

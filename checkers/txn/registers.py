@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import last_of_each
 from checkers.graph.dsg import NONE, Ints, Versions
 from checkers.txn.columns import READ, WRITE
 from checkers.txn.facts import (
@@ -21,7 +22,6 @@ from checkers.txn.facts import (
     ambiguous_of,
     committed_of,
     groups_of,
-    last_of_each,
     several,
     without_circles,
 )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import running_total
 from checkers.graph.dsg import Ints
 from checkers.txn.columns import DIVERGING, ELEMENT, READ, RECORDED
 from checkers.txn.micro_ops import Longs, Mask, MicroOps
@@ -81,8 +82,7 @@ def lists_of(ops: MicroOps, committed: Mask) -> Lists:
         extending = _settle(recorded, ops, extending, (what, common, tail, tail_end))
     order = np.argsort(ops.key[extending], kind="stable")
     element = extending[order]
-    start = np.zeros(len(ops.keys) + 1, np.int64)
-    np.cumsum(np.bincount(ops.key[element], minlength=len(ops.keys)), out=start[1:])
+    start = running_total(np.bincount(ops.key[element], minlength=len(ops.keys)))
     trusted = np.diff(start)
     diverging = np.flatnonzero((what == DIVERGING) & committed[ops.txn])
     np.minimum.at(trusted, ops.key[diverging], common[diverging])
