@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final
 
-from checkers.bank.kind import BANK
+from checkers.bank.kind import BANK, BANK_TOTALS
 from checkers.collections.kind import COUNTER, QUEUE, SET, TIMESTAMPS
 from checkers.kind import Kind
 from checkers.register.kind import KV, REGISTER
@@ -16,7 +16,8 @@ from harness.op import Op
 from harness.suggest import unknown_name
 
 KINDS: Final[Mapping[str, Kind]] = {
-    kind.name: kind for kind in (LIST_APPEND, RW_REGISTER, BANK, REGISTER, KV, SET, COUNTER, QUEUE, TIMESTAMPS)
+    kind.name: kind
+    for kind in (LIST_APPEND, RW_REGISTER, BANK, BANK_TOTALS, REGISTER, KV, SET, COUNTER, QUEUE, TIMESTAMPS)
 }
 
 SAMPLE: Final = 500  # operations that are looked at

@@ -1,12 +1,14 @@
 """Keys and values of foreign histories as integers, so that columns can hold them.
 
-Integers stand for themselves. Whatever else a history uses (strings, keywords, booleans, fractions) is numbered in the
-order in which it comes up, from the lowest integers on. ``nil`` has a number of its own.
+Integers stand for themselves. Whatever else a history uses (strings, keywords, booleans, fractions; for keys also lists
+and maps) is numbered in the order in which it comes up, from the lowest integers on. ``nil`` has a number of its own.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
+
+import msgspec
 
 NIL: Final = 2**63 - 1
 _LOWEST: Final = -(2**63)
@@ -35,10 +37,26 @@ class Names:
             code = self._codes.get(value if value is None else (type(value), value))
         except TypeError:
             raise ValueError(f"{value!r:.80} is neither a number nor a name") from None
-        if code is None:
-            code = _LOWEST + len(self._named)
-            self._named.append(value)
-            self._codes[type(value), value] = code
+        return self._new((type(value), value), value) if code is None else code
+
+    def key(self, value: Any) -> int:
+        """The same for a key, which may also be a list or a map.
+
+        Raises:
+            ValueError: it is an integer beyond 64 bits, or nothing that JSON knows.
+        """
+        if type(value) not in (list, dict):
+            return self.code(value)
+        try:
+            name = msgspec.json.encode(value, order="sorted")  # in which 1, too, is neither 1.0 nor true
+        except (msgspec.MsgspecError, TypeError, UnicodeEncodeError, RecursionError) as error:
+            raise ValueError(f"{value!r:.80} is no key: {error}") from None
+        code = self._codes.get((list, name))
+        return self._new((list, name), value) if code is None else code
+
+    def _new(self, name: Any, value: Any) -> int:
+        code = self._codes[name] = _LOWEST + len(self._named)
+        self._named.append(value)
         return code
 
     def value(self, code: int) -> Any:

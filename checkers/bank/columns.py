@@ -90,7 +90,9 @@ class BankEncoder:
             if op.f == "readback":
                 return _encode_readback(op, msgspec.convert(op.value, _Readback))
         except msgspec.ValidationError as error:
-            raise ValueError(f"not a {op.f} of the bank: {error}") from None
+            raise ValueError(
+                f"not a {op.f} of a bank with versions (without them it is --kind bank-totals): {error}"
+            ) from None
         if not op.is_client:
             return (ABSENT, ABSENT, ABSENT, 0, ABSENT), ()
         raise ValueError(f"the bank knows transfer, read and readback, not {op.f!r}")

@@ -1,4 +1,4 @@
-"""The kind of history that is about this harness's own bank, whose records say which version they replace."""
+"""The kinds of histories that are about banks: our own, whose records say which version they replace, and Jepsen's."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from checkers.bank.balance import TotalBalance
 from checkers.bank.columns import BankEncoder
 from checkers.bank.half_commits import HalfCommits
 from checkers.bank.strict_serializability import StrictSerializability
+from checkers.bank.totals import SameTotal, TotalsEncoder
 from checkers.kind import Kind, recognised_by
 from checkers.models import STRICT_SERIALIZABLE, TRANSACTIONAL
 from checkers.stats import Stats
@@ -41,4 +42,11 @@ BANK: Final = Kind(
     checkers=lambda: (StrictSerializability(), ToldBalance(), HalfCommits(), Stats()),
     models=TRANSACTIONAL,
     default=(STRICT_SERIALIZABLE,),
+)
+BANK_TOTALS: Final = Kind(
+    name="bank-totals",
+    summary="transfers between accounts and reads of all balances, without versions",
+    recognises=recognised_by(TotalsEncoder, ("transfer",)),
+    encoder=TotalsEncoder,
+    checkers=lambda: [SameTotal()],
 )

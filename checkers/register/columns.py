@@ -75,8 +75,8 @@ class RegisterEncoder:
             old, values[at] = values[at]
             olds[at] = code(old)
         keys, values = (
-            [one if type(one) is int and -_SMALL < one < _SMALL else code(one) for one in column]
-            for column in (keys, values)
+            [one if type(one) is int and -_SMALL < one < _SMALL else number(one) for one in column]
+            for column, number in ((keys, self._names.key), (values, code))
         )
         return [keys, values, olds], [0] * len(ops), []
 
@@ -84,7 +84,7 @@ class RegisterEncoder:
         code = self._names.code
         key = NIL
         if self._told_keyed(f, value):
-            key, value = code(value[0]), value[1]
+            key, value = self._names.key(value[0]), value[1]
         if f != "cas":
             return key, code(value), NIL
         if not _is_pair(value):
@@ -131,7 +131,7 @@ class KvEncoder:
         key, value = op.value
         if not isinstance(value, str) and not (asks and op.f == "get"):
             raise ValueError("the values of a key-value store are strings")
-        return (self._names.code(key), self._names.code(value), NIL), ()
+        return (self._names.key(key), self._names.code(value), NIL), ()
 
 
 def _is_pair(value: Any) -> bool:

@@ -103,7 +103,8 @@ class _MicroOps:
         write, code = self._write, self.names.code
         for f, key, given in value:
             if f == write and given is not None:
-                rows += (WRITE, key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key), code(given))
+                number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else self.names.key(key)
+                rows += (WRITE, number, code(given))
             elif f != "r":
                 raise ValueError("unknown")
 
@@ -112,7 +113,7 @@ class _MicroOps:
         for (f, key, given), (asked_f, asked_key, asked_value) in zip(value, asked, strict=True):
             if f != asked_f or key != asked_key or (f != "r" and given != asked_value):
                 raise ValueError(_OF_ONE_MIND)
-            number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else code(key)
+            number = key if type(key) is int and -_SHORTEST < key < _SHORTEST else self.names.key(key)
             if f == "r":
                 if given is None:
                     rows += (UNREAD, number, 0) if recorded else (READ, number, self._initial)

@@ -96,7 +96,6 @@ SHAPES = [
     ([["cas", 1, 2]], "a micro-operation is"),
     ([5], "a micro-operation is"),
     ([["r", 1, 5]], "a list is read"),
-    ([["r", [1], []]], "neither a number nor a name"),
     ([["append", 1, [2]]], "neither a number nor a name"),
     ([["append", 1, 2**70]], "beyond 64 bits"),
     ([["append", 1, None]], "writes nil"),
