@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from checkers.graph.orders_search import Orders, Refutation
 from checkers.graph.search import OutOfTime
 from checkers.models import GRID, ORDERS, stronger
 from harness.verdict import Validity
+
+_BEYOND: Final = 20.0  # seconds of search for models that are not asked for, once those asked for are done
 
 Cell = tuple[int, int]  # a level and an order of ``checkers.models.GRID``
 
@@ -57,7 +59,7 @@ def decide(
 
     Args:
         case: the transactions.
-        asked: names of models; empty: all.
+        asked: names of models; empty: all. Once they are done, weaker ones have 20 s at most.
         deadline: when the search gives up, in seconds of ``time.monotonic()``.
         tell: takes the models, as far as they are decided, whenever there is news.
         ruled_out: models that are broken for other reasons; no search is made for these.
@@ -76,19 +78,37 @@ def decide(
     telling = None if lowest == from_isolation else isolated
     if chains is None or not chains.are_open:
         return Decision(known, telling, groups, _named(cells), [])
-    cells |= {cell: False for cell in cells if GRID[cell[0]][cell[1]] in ruled_out}
+    cells |= {cell: False for cell in cells if _name(cell) in ruled_out}
+    refuted = _search(Orders(case, chains, isolated), cells, asked, deadline, tell)
+    decided: dict[Cell, Validity] = {
+        cell: valid for cell, valid in cells.items() if valid != "unknown" or _is_below(cell, asked)
+    }
+    return Decision(known, telling, groups, _named(decided), refuted, _note(decided))
+
+
+def _search(
+    orders: Orders,
+    cells: dict[Cell, Validity],
+    asked: Collection[str],
+    deadline: float,
+    tell: Callable[[dict[str, Validity]], None],
+) -> list[Refutation]:
+    """Decide by search the cells that are asked for or below, of those that the graph leaves; what is refuted."""
     left = [cell for cell, valid in cells.items() if valid and cell[0] >= NONADJACENT]
     cells |= dict.fromkeys(left, "unknown")
-    orders = Orders(case, chains, isolated)
-    refuted = []
+    refuted: list[Refutation] = []
     wanted = [cell for cell in left if _is_below(cell, asked)]
-    wanted.sort(key=lambda cell: (GRID[cell[0]][cell[1]] in asked, sum(cell), cell))
+    wanted.sort(key=lambda cell: (_name(cell) in asked, sum(cell), cell))
+    is_answered = False
     while wanted:
         tell(_named(cells))
         cell = wanted.pop()
         if cells[cell] != "unknown":
             continue
         now = time.monotonic()
+        if not is_answered and asked and _name(cell) not in asked:
+            is_answered = True
+            deadline = min(deadline, now + _BEYOND)
         try:
             found = orders.settle(*cell, now + (deadline - now) / (2 if wanted else 1))
         except OutOfTime:
@@ -98,15 +118,16 @@ def decide(
         for other in cells:
             if all(a >= b for a, b in (zip(other, cell, strict=True) if found else zip(cell, other, strict=True))):
                 cells[other] = found is None
-    decided: dict[Cell, Validity] = {
-        cell: valid for cell, valid in cells.items() if valid != "unknown" or _is_below(cell, asked)
-    }
-    return Decision(known, telling, groups, _named(decided), refuted, _note(decided))
+    return refuted
+
+
+def _name(cell: Cell) -> str:
+    return GRID[cell[0]][cell[1]]
 
 
 def _is_below(cell: Cell, asked: Collection[str]) -> bool:
     """Whether the cell is one of the models asked for, or weaker than one."""
-    return not asked or any(model in asked for model in stronger(GRID[cell[0]][cell[1]]))
+    return not asked or any(model in asked for model in stronger(_name(cell)))
 
 
 def _cells(lowest: list[int], from_isolation: list[int]) -> dict[Cell, Validity]:
@@ -119,7 +140,7 @@ def _cells(lowest: list[int], from_isolation: list[int]) -> dict[Cell, Validity]
 
 
 def _named(cells: dict[Cell, Validity]) -> dict[str, Validity]:
-    return {GRID[level][order]: valid for (level, order), valid in cells.items()}
+    return {_name(cell): valid for cell, valid in cells.items()}
 
 
 def _note(cells: dict[Cell, Validity]) -> str:

@@ -104,15 +104,27 @@ def _from_copies(edges: Edges, graph: Ordered) -> Edges:
 def groups_at(graph: Ordered, level: int) -> list[NDArray[np.int64]]:
     """The transactions of each component that has a forbidden cycle, in ascending order, the earliest first."""
     size, edges = edges_of(graph, level)
+    return groups_of(graph, size, edges)
+
+
+def groups_of(graph: Ordered, size: int, edges: Sequence[Edges]) -> list[NDArray[np.int64]]:
+    """The same by some of the edges that ``edges_of`` gave."""
     labels = components(size, edges)
-    if level != NONADJACENT:
+    if size == graph.n + graph.nodes:
         return cyclic(labels, graph.n)
     # A transaction may be there twice, as itself and as its copy.
     found = []
     for group in cyclic(labels):
-        own = np.unique(np.where(group >= graph.n + graph.nodes, group - graph.n - graph.nodes, group))
-        found.append(own[own < graph.n])
+        own = np.unique(transactions(graph, group))
+        found.append(own[own >= 0])
     return found
+
+
+def transactions(graph: Ordered, vertices: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Which transactions vertices of ``edges_of`` are, themselves or as copies; below 0 for nodes of the order."""
+    size = graph.n + graph.nodes
+    own = np.where(vertices >= size, vertices - size, vertices)
+    return np.where(own < graph.n, own, -1).astype(np.int64, copy=False)
 
 
 def is_cyclic(graph: Ordered, level: int) -> bool:

@@ -19,17 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkers.graph.case import Case
-from checkers.graph.dsg import Dependencies, Edges
-from checkers.graph.levels import edges_of, groups_at, joined, ordered, within
+from checkers.graph.dsg import Dependencies
+from checkers.graph.levels import groups_at, ordered, within
 from checkers.graph.open_orders import guessed, in_order, neighbours
-from checkers.graph.paths import shortest_cycle
+from checkers.graph.parts import parts_of
 from checkers.graph.refutation import Argument, argue
 from checkers.graph.search import OutOfTime
 from checkers.graph.small_orders import Touching, taken_out
 from checkers.graph.windows import Chains, Windows
 
 _EXCHANGES: Final = 2  # rounds of exchanging neighbours; later ones gain little
-_WHOLE: Final = 400  # transactions of a component that are taken out all at once
+_WHOLE: Final = 100  # transactions of a component that are taken out all at once
 
 
 class Refutation(NamedTuple):
@@ -57,7 +57,7 @@ class Orders:
         self._known = known
         self._zones = Windows(case, chains, known).zones()
         self._rank = np.empty(len(chains.key), np.int64)
-        self._rank[np.argsort(self._zones.first + self._zones.last, kind="stable")] = np.arange(len(chains.key))
+        self._rank[self._zones.in_time()] = np.arange(len(chains.key))
         self._touching = Touching(case, chains, self._rank)
 
     def settle(self, level: int, order: int, deadline: float) -> Refutation | None:
@@ -69,22 +69,31 @@ class Orders:
         rank = self._rank.copy()
         exchanged = np.zeros(0, np.int64)
         for _ in range(_EXCHANGES):
-            sequence = in_order(self._chains, rank)
-            groups = self._groups(guessed(self._case, self._chains, sequence), level, order)
+            groups = self._groups(rank, level, order)
             if not groups:
                 return None
             if time.monotonic() > deadline:
                 raise OutOfTime
-            exchanged = self._exchange(rank, sequence, groups, exchanged)
+            exchanged = self._exchange(rank, groups, exchanged)
         return self._decide_rest(rank, level, order, deadline)
 
-    def _groups(self, graph: Dependencies, level: int, order: int) -> list[NDArray[np.int64]]:
-        return groups_at(ordered(graph, self._case.intervals, self._case.process, order), level)
+    def _groups(self, rank: NDArray[np.int64], level: int, order: int) -> list[NDArray[np.int64]]:
+        """Disjoint groups of transactions with forbidden cycles among each; none if there is no such cycle at all."""
+        case = self._case
+        graph = guessed(case, self._chains, in_order(self._chains, rank))
+        found = []
+        for group in groups_at(ordered(graph, case.intervals, case.process, order), level):
+            if len(group) <= _WHOLE:
+                found.append(group)
+                continue
+            inner, intervals = within(graph, case.intervals, group)
+            parts = parts_of(ordered(inner, intervals, case.process[group], order), level, _WHOLE)
+            found += [group[part] for part in parts]
+        return found
 
     def _exchange(
         self,
         rank: NDArray[np.int64],
-        sequence: NDArray[np.int64],
         groups: Sequence[NDArray[np.int64]],
         exchanged: NDArray[np.int64],
     ) -> NDArray[np.int64]:
@@ -93,7 +102,7 @@ class Orders:
         for number, members in enumerate(groups):
             group[members] = number
         chains, touching = self._chains, self._touching
-        before, after = neighbours(chains, sequence)
+        before, after = neighbours(chains, in_order(chains, rank))
         of_pair = group[touching.head_writer[after]]
         possible = (of_pair >= 0) & ~chains.is_first[before] & (self._zones.first[before] > self._zones.last[after])
         before, after, of_pair = before[possible], after[possible], of_pair[possible]
@@ -115,12 +124,11 @@ class Orders:
     def _decide_rest(self, rank: NDArray[np.int64], level: int, order: int, deadline: float) -> Refutation | None:
         sets = _Sets()
         while True:
-            graph = guessed(self._case, self._chains, in_order(self._chains, rank))
-            groups = self._groups(graph, level, order)
+            groups = self._groups(rank, level, order)
             if not groups:
                 return None
             for group in groups:
-                sets.add(self._touching.with_writers(self._few(group, graph, level, order)))
+                sets.add(self._touching.with_writers(group.tolist()))
             for small in taken_out(sets.fresh(), self._case, self._known, self._touching, (level, order)):
                 answer = small.solve(deadline)
                 if answer is None:
@@ -128,21 +136,6 @@ class Orders:
                     return Refutation(level, order, few.members, argue(few))
                 for chains in answer:
                     rank[chains] = np.sort(rank[chains])
-
-    def _few(self, group: NDArray[np.int64], graph: Dependencies, level: int, order: int) -> list[int]:
-        """The group, or where it is too large one short cycle of it."""
-        if len(group) <= _WHOLE:
-            return group.tolist()
-        inner, intervals = within(graph, self._case.intervals, group)
-        part = ordered(inner, intervals, self._case.process[group], order)
-        size, edges = edges_of(part, level)
-        together = joined(edges)
-        own = together.source < len(group)
-        source, target = together.source[own], together.target[own]
-        nearest = np.argsort(np.abs(target - source), kind="stable")
-        nodes = np.array(shortest_cycle(size, together, Edges(source[nearest], target[nearest])), np.int64)
-        nodes = np.where(nodes >= part.n + part.nodes, nodes - part.n - part.nodes, nodes)
-        return group[np.unique(nodes[nodes < part.n])].tolist()
 
 
 class _Sets:

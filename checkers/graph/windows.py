@@ -5,6 +5,10 @@ along the certain edges, and between versions of a key: those who wrote or read 
 wrote or read another, or all after. So if one of A must precede one of B (f(A) <= s(B): the first position by which
 something of A had happened, and the last after which something of B did), all of A precede the writer of B. Gibbons and
 Korach (*Testing shared memories*, 1997) call [f, s] the zone of a value.
+
+Without realtime order, a transaction may have to come after what began when it was long over: it read from the future,
+or one that it followed did. Such a one is displaced: it drags all that must follow it with it, to where the other is,
+but nothing else is drawn in by it.
 """
 
 from __future__ import annotations
@@ -16,11 +20,13 @@ from numpy.typing import NDArray
 
 from checkers.graph.case import Case
 from checkers.graph.dsg import Dependencies
+from checkers.graph.levels import joined
 
 Positions = NDArray[np.int64]
 
 _ROUNDS: Final = 2  # more find little more
 _ALONG_EDGES: Final = 2  # steps in each
+_DRAGGED: Final = 10_000  # steps from a displaced transaction
 
 
 class Chains(NamedTuple):
@@ -50,10 +56,16 @@ class Zones(NamedTuple):
     Attributes:
         first: the first by which something of it had happened; -1 for an initial one.
         last: the last after which something of it happened.
+        displaced: whether a transaction of it is.
     """
 
     first: Positions
     last: Positions
+    displaced: NDArray[np.bool_]
+
+    def in_time(self) -> NDArray[np.int64]:
+        """The chains in the order of the middle of their zones, displaced ones by their ends."""
+        return np.lexsort((self.first, np.where(self.displaced, 2 * self.last, self.first + self.last)))
 
 
 class Windows:
@@ -77,6 +89,7 @@ class Windows:
         for _ in range(_ROUNDS):
             self._between_chains()
             self._along_edges()
+        self._drag()
 
     def zones(self) -> Zones:
         """The zones of the chains."""
@@ -92,24 +105,56 @@ class Windows:
         chain, reader = self._tail_readers
         np.maximum.at(last, chain, self.earliest[reader])
         first[chains.is_first] = -1
-        return Zones(first, last)
+        return Zones(first, last, self._displaced_chains())
+
+    def _displaced_chains(self) -> NDArray[np.bool_]:
+        displaced = self.earliest > self.latest
+        found = np.zeros(len(self._chains.key), bool)
+        for writer in (self._head_writer, self._tail_writer):
+            found |= (writer >= 0) & displaced[writer]
+        for chain, reader in (self._head_readers, self._tail_readers):
+            found[chain[displaced[reader]]] = True
+        return found
 
     def _along_edges(self) -> None:
         for _ in range(_ALONG_EDGES):
-            for edges in self._known.values():
-                np.maximum.at(self.earliest, edges.target, self.earliest[edges.source])
-                np.minimum.at(self.latest, edges.source, self.latest[edges.target])
+            for source, target in self._known.values():
+                np.maximum.at(self.earliest, target, self.earliest[source])
+                placed = self.earliest[target] <= self.latest[target]
+                np.minimum.at(self.latest, source[placed], self.latest[target[placed]])
+
+    def _drag(self) -> None:
+        """All that must follow what is displaced comes after it."""
+        moved = np.flatnonzero(self.earliest > self.latest)
+        if not len(moved):
+            return
+        source, target = joined(list(self._known.values()))
+        by_source = np.argsort(source, kind="stable")
+        source, target = source[by_source], target[by_source]
+        for _ in range(_DRAGGED):
+            begin = np.searchsorted(source, moved, "left")
+            count = np.searchsorted(source, moved, "right") - begin
+            edges = np.arange(count.sum()) + np.repeat(begin - np.cumsum(count) + count, count)
+            later = edges[self.earliest[source[edges]] > self.earliest[target[edges]]]
+            np.maximum.at(self.earliest, target[later], self.earliest[source[later]])
+            moved = np.unique(target[later])
+            moved = moved[self.earliest[moved] > self.latest[moved]]
+            if not len(moved):
+                return
 
     def _between_chains(self) -> None:
         zones, chains = self.zones(), self._chains
+        # What is displaced says nothing of others: it is where nothing of theirs can be.
         # Of B: the last of all that must come before its writer.
-        before = _best_of_others(chains.key, zones.first, zones.last, zones.last)
+        first = np.where(zones.displaced, 2 * self._length, zones.first)
+        before = _best_of_others(chains.key, first, zones.last, zones.last)
         settled = ~chains.is_first & (before >= 0)
         np.maximum.at(self.earliest, self._head_writer[settled], before[settled])
         # Of A: the first by which the writer of a chain that must come after had happened.
         latest = np.full(len(chains.key), self._length, np.int64)
         latest[~chains.is_first] = self.latest[self._head_writer[~chains.is_first]]
-        after = -_best_of_others(chains.key, -zones.last, -latest, -zones.first)
+        last = np.where(zones.displaced, -2 * self._length, zones.last)
+        after = -_best_of_others(chains.key, -last, -latest, -zones.first)
         settled = (self._tail_writer >= 0) & (after <= self._length)
         np.minimum.at(self.latest, self._tail_writer[settled], after[settled])
         chain, reader = self._tail_readers
