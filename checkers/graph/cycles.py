@@ -41,6 +41,8 @@ from checkers.models import CYCLES, LEVELS
 PROCESS: Final = "process"
 REALTIME: Final = "realtime"
 
+_LONG: Final = 20  # steps; a cycle with so many is hard to follow
+
 Step = tuple[int, int, str]  # source, target, label
 
 
@@ -58,7 +60,7 @@ def telling_cycles(
 
     Where dependencies alone close cycles, one is told for each of their own components. Where a lower level is reached
     together with the order of processes, one more for each of these; and where a still lower one is with that of time,
-    one more.
+    or those told so far are long, one more.
 
     Args:
         dependencies: by label (ww, wr, rw), over the component's transactions, numbered 0..n-1 by invocation.
@@ -69,15 +71,18 @@ def telling_cycles(
     n = len(process)
     of_processes = process_edges(intervals, process)
     reached = np.full(n, len(LEVELS))  # of each transaction, the lowest level told of it so far
+    shortest = _LONG
     for suffix, order in (("", NOTHING), ("-process", of_processes)):
         for group, own in _parts(n, {**dependencies, PROCESS: order}):
             if suffix and reached[group].min() <= lowest_level(_ordered(len(group), own)):
                 continue
             name, steps = _lowest(len(group), own)
             reached[group] = np.minimum(reached[group], CYCLES[name])
+            shortest = min(shortest, len(steps))
             yield Cycle(name + suffix, _told(steps, [members[each] for each in group]))
-    if reached.min() > 0:
-        found = realtime_cycle(dependencies, of_processes, intervals, below=int(reached.min()))
+    lowest = int(reached.min())
+    if lowest > 0:
+        found = realtime_cycle(dependencies, of_processes, intervals, below=lowest + (shortest == _LONG))
         if found:
             name, steps = found
             yield Cycle(name + "-realtime", _told(steps, members))

@@ -15,7 +15,7 @@ from checkers.graph.components import split
 from checkers.graph.cycles import Cycle, telling_cycles
 from checkers.graph.decide import decide
 from checkers.graph.dsg import Dependencies
-from checkers.graph.explain import Narrator, explain_cycle
+from checkers.graph.explain import PATH, Narrator, explain_cycle
 from checkers.graph.levels import NONADJACENT
 from checkers.graph.orders_search import Refutation
 from checkers.graph.refuted_words import explain_refutation
@@ -67,7 +67,8 @@ def judge(  # noqa: PLR0917 (what there is to judge, and how to tell it)
         anomalies.append(explain_refutation(refutation, entries, narrator))
         counts[anomalies[-1].name] += 1
     models = _models(decision.models, anomalies)
-    anomalies.sort(key=lambda anomaly: rank(anomaly.name))
+    # What had to be shortened is the hardest to follow.
+    anomalies.sort(key=lambda anomaly: (any(edge.label == PATH for edge in anomaly.cycle), rank(anomaly.name)))
     return Verdict(
         name,
         valid=answer(models, context.asked),

@@ -15,7 +15,8 @@ from checkers.graph import paths
 from checkers.graph.components import components, cyclic
 from checkers.graph.cycles import telling_cycles
 from checkers.graph.dsg import RW, WR, WW, Edges
-from checkers.graph.levels import HIGHEST, REALTIME, broken, groups_at, ordered, process_edges
+from checkers.graph.levels import HIGHEST, NONADJACENT, REALTIME, broken, groups_at, ordered, process_edges, within
+from checkers.graph.parts import parts_of
 from checkers.graph.realtime import NEVER, Intervals
 
 ORDER = ["G0", "G1c", "G-single", "G-nonadjacent", "G2-item"]
@@ -162,6 +163,44 @@ def test_every_level_and_order_is_decided(seed):
         graph = ordered_by_force(n, edges, intervals, process)[order]
         by_force = lowest_walk(n, graph)
         assert lowest == by_force
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32), st.sampled_from([NONADJACENT, HIGHEST]), st.integers(0, REALTIME), st.integers(1, 4))
+def test_small_parts_of_a_component_have_cycles_of_their_own(seed, level, order, at_most):
+    _, edges, intervals, process = draw(seed)
+    graph = {label: arrays(sorted(pairs)) for label, pairs in edges.items()}
+    for group in groups_at(ordered(graph, intervals, process, order), level):
+        inner, own = within(graph, intervals, group)
+        parts = parts_of(ordered(inner, own, process[group], order), level, at_most)
+        assert parts
+        assert len(parts) == 1 or max(map(len, parts)) <= at_most
+        members = np.concatenate(parts).tolist()
+        assert len(members) == len(set(members))
+        for part in parts:
+            alone, times = within(inner, own, part)
+            assert groups_at(ordered(alone, times, process[group][part], order), level)
+
+
+def test_a_ring_of_small_rings_falls_into_these():
+    rings, size = 50, 8
+    n = rings * size
+    place = np.arange(n, dtype=np.int32)
+    ring = np.where(place % size == size - 1, place - size + 1, place + 1).astype(np.int32)
+    link = np.arange(size - 1, n, size, dtype=np.int32)
+    whole = Edges(np.concatenate((place, link)), np.concatenate((ring, (link + 1) % n)))
+    graph = {WW: whole, WR: arrays([]), RW: arrays([])}
+    intervals = Intervals(2 * place, 2 * place + 1, 2 * n)
+    parts = parts_of(ordered(graph, intervals, np.zeros(n), 0), HIGHEST, 20)
+    assert [part.tolist() for part in parts] == [list(range(at, at + size)) for at in range(0, n, size)]
+
+
+def test_a_long_cycle_is_told_with_a_short_one_of_time():
+    n = 60
+    place = np.arange(n, dtype=np.int32)
+    graph = {WW: arrays([]), WR: Edges(place, np.roll(place, -1)), RW: arrays([])}
+    told = list(telling_cycles(graph, Intervals(2 * place, 2 * place + 1, 2 * n), place, place.tolist()))
+    assert [(cycle.name, len(cycle.steps)) for cycle in told] == [("G1c", n), ("G1c-realtime", 2)]
 
 
 @pytest.mark.parametrize("n", [50, 5000])
