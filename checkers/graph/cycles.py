@@ -105,10 +105,10 @@ def _lowest(n: int, edges: Mapping[str, Edges]) -> tuple[str, list[Step]]:
         steps = _calm(n, edges)
     else:
         steps = _shortest_within(n, edges)
-    return name_of(level, steps), steps
+    return _name_of(level, steps), steps
 
 
-def name_of(level: int, steps: Sequence[Step]) -> str:
+def _name_of(level: int, steps: Sequence[Step]) -> str:
     """The name of the lowest cycle of a component, ``level`` being the lowest level that is broken there."""
     if level == NONADJACENT:
         return "G-single" if sum(label == RW for _, _, label in steps) == 1 else "G-nonadjacent"
