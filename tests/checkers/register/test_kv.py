@@ -11,6 +11,7 @@ from harness.exit_codes import UsageError
 from harness.history import History
 from harness.protocols import CheckContext
 from tests.checkers.register.writing import Registers
+from tests.checkers.some_order import some_order
 
 
 def judge(ops):
@@ -60,8 +61,9 @@ def counted(ops):
     return calls + [(at, inf, op.f, *op.value) for at, op in running.values() if op.f != "get"]
 
 
-def step(state, f, key, value):
+def step(state, call):
     """The state after it, None if it cannot be."""
+    _, _, f, key, value = call
     if f == "get":
         return state if dict(state).get(key, "") == value else None
     text = value if f == "put" else dict(state).get(key, "") + value
@@ -70,22 +72,7 @@ def step(state, f, key, value):
 
 def linearizable(ops):
     """Whether some order fits realtime; what has an unknown outcome may be left out."""
-    calls = counted(ops)
-    must = [{j for j, other in enumerate(calls) if other[1] < call[0]} for call in calls]
-    needed = {at for at, call in enumerate(calls) if call[1] < inf}
-    seen, stack = set(), [(frozenset(), ())]
-    while stack:
-        config = stack.pop()
-        if config in seen:
-            continue
-        seen.add(config)
-        taken, state = config
-        if needed <= taken:
-            return True
-        for at, (_, _, *what) in enumerate(calls):
-            if at not in taken and must[at] <= taken and (after := step(state, *what)) is not None:
-                stack.append((taken | {at}, after))
-    return False
+    return some_order(counted(ops), lambda call: call[1] < inf, lambda a, b: a[1] < b[0], step)
 
 
 @settings(max_examples=1000, derandomize=True, deadline=None)
