@@ -8,6 +8,7 @@ more. So they get a transaction of their own, over the same time, and the transf
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -15,12 +16,12 @@ import numpy as np
 from checkers.bank.read_back import HalfCommit, read_back
 from checkers.bank.versions import BankFacts, bank_facts
 from checkers.bank.words import BankNarrator
+from checkers.evidence import Evidence, Told
 from checkers.graph.dsg import RW, Dependencies, Edges
 from harness.protocols import CheckContext
-from harness.verdict import Anomaly, Validity, Verdict
+from harness.verdict import Validity, Verdict
 
 CLIENT_ANOMALY: Final = "client-anomaly"
-SHOWN: Final = 10
 
 _WHY: Final = (
     "tikv-client drops the part of a transaction that lies in a region whose lookup fails during prewrite or commit, "
@@ -79,14 +80,15 @@ class HalfCommits:
         details = {"acknowledged": found.acknowledged, "read_back": found.read, "whole": found.whole}
         if not found.half:
             return Verdict(self.name, valid=True, details={**details, "half": 0})
-        narrator = BankNarrator(history, bank_facts(history))
+        evidence = Evidence()
+        evidence.add_all("half-commit", found.half, partial(_told, history, BankNarrator(history, bank_facts(history))))
         count = len(found.half)
         them = "1 acknowledged commit is" if count == 1 else f"{count} acknowledged commits are"
         return Verdict(
             self.name,
             valid=_VALID[context.client_anomalies],
-            anomalies=[_anomaly(half, history, narrator) for half in found.half[:SHOWN]],
-            counts={"half-commit": count},
+            anomalies=evidence.anomalies,
+            counts=dict(evidence.counts),
             details={**details, "half": count},
             note=f"{them} there in part or not at all, by the doing of tikv-client, not of TiKV",
         )
@@ -110,7 +112,7 @@ def tell_origin(verdicts: Sequence[Verdict]) -> None:
     own.note = told
 
 
-def _anomaly(half: HalfCommit, history: Any, narrator: BankNarrator) -> Anomaly:
+def _told(history: Any, narrator: BankNarrator, half: HalfCommit) -> Told:
     txns = narrator.facts.txns
     said = narrator.describe(half.txn)
     commit_ts = int(history.fields["commit_ts"][txns.completion[half.txn]])
@@ -122,12 +124,11 @@ def _anomaly(half: HalfCommit, history: Any, narrator: BankNarrator) -> Anomaly:
     at = sorted({int(np.searchsorted(history.row_start, row, side="right")) - 1 for row in half.found})
     readbacks = [int(history.pair[position]) for position in at]
     where = ", ".join(str(history.number(position)) for position in at)
-    return Anomaly(
-        "half-commit",
-        [int(txns.invocation[half.txn]), *readbacks],
-        f"half-commit: {said} was acknowledged as committed at {commit_ts}. Read back at that timestamp when all was "
-        f"over (index {where}), {there}, and {instead}. Nobody ever saw what is missing. {_WHY}",
+    text = (
+        f"{said} was acknowledged as committed at {commit_ts}. Read back at that timestamp when all was over "
+        f"(index {where}), {there}, and {instead}. Nobody ever saw what is missing. {_WHY}"
     )
+    return [int(txns.invocation[half.txn]), *readbacks], text
 
 
 def _versions(history: Any, rows: list[int]) -> str:
