@@ -76,7 +76,7 @@ def _contradictions(facts: BankFacts, narrator: BankNarrator, evidence: Evidence
 
     evidence.add_all("lost-update", odd.twice_written, lost)
     for name, rows in (("G1a", odd.aborted), ("garbage-read", odd.garbage), ("future-read", odd.future)):
-        evidence.add_all(name, rows, lambda pair: narrator.odd_row(pair[0], by_previous=bool(pair[1])))
+        evidence.add_all(name, rows, narrator.odd_row)
 
 
 def _lost_update_cycle(versions: list[int], facts: BankFacts, narrator: BankNarrator) -> list[Edge]:

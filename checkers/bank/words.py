@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from checkers.bank.columns import WRITE
 from checkers.bank.transactions import INITIAL, INITIAL_ID
 from checkers.bank.versions import BankFacts
+from checkers.evidence import Told
 from harness.columns import FAIL_CODE
 
 
@@ -88,8 +90,9 @@ class BankNarrator:
             f"Whichever came first, its update is lost."
         )
 
-    def odd_row(self, row: int, *, by_previous: bool) -> tuple[list[int], str]:
-        """Of a row that cannot be: the transactions concerned, and what is wrong, in words."""
+    def odd_row(self, case: Sequence[int]) -> Told:
+        """Of a row that cannot be, as in ``Contradictions``: the transactions concerned, and what is wrong."""
+        row, by_previous = case
         rows, facts = self._history.rows, self.facts
         reader = int(facts.row_txn[row])
         account, balance, number = (int(rows[name][row]) for name in ("account", "balance", "version"))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from checkers.arrays import running_total
 from checkers.collections.calls import Ints, calls_of, told
-from checkers.evidence import Evidence
+from checkers.evidence import Evidence, Told
 from harness.columns import FAIL_CODE, OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
@@ -48,10 +48,12 @@ class Counter:
         low, high = bounds
         value = history.fields["amount"][reads.completed]
         evidence = Evidence()
-        for at in np.flatnonzero((value < low) | (value > high)).tolist():
-            evidence.add(
-                "out-of-bounds", _out, history, int(reads.invoked[at]), int(value[at]), int(low[at]), int(high[at])
-            )
+
+        def out(at: int) -> Told:
+            text = f"{told(history, int(reads.invoked[at]))} saw {value[at]}, but what was added by then allows "
+            return [int(reads.invoked[at])], f"{text}{_interval(low[at], high[at])}."
+
+        evidence.add_all("out-of-bounds", np.flatnonzero((value < low) | (value > high)), out)
         details["widest"] = int((high - low).max())
         return Verdict(self.name, not evidence.counts, evidence.anomalies, dict(evidence.counts), details=details)
 
@@ -61,6 +63,5 @@ def _running(positions: Ints, amounts: NDArray[Any], until: Ints) -> NDArray[Any
     return running_total(amounts)[np.searchsorted(positions, until)]
 
 
-def _out(history: Any, invoked: int, value: int, low: int, high: int) -> tuple[list[int], str]:
-    allowed = f"only {low}" if low == high else f"{low} to {high}"
-    return [invoked], f"{told(history, invoked)} saw {value}, but what was added by then allows {allowed}."
+def _interval(low: int, high: int) -> str:
+    return f"only {low}" if low == high else f"{low} to {high}"

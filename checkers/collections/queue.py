@@ -16,7 +16,7 @@ import numpy as np
 
 from checkers.arrays import running_maximum
 from checkers.collections.calls import Calls, Ints, calls_of, rows_of, shown, told
-from checkers.evidence import Evidence
+from checkers.evidence import Evidence, Told
 from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Validity, Verdict
@@ -33,7 +33,6 @@ class Queue:
         """Judge a ``harness.history.History`` with the columns of ``QueueEncoder``."""
         del context
         adds = calls_of(history, "enqueue")
-        adds = adds.where(np.argsort(adds.invoked))
         takes = calls_of(history, "dequeue", "drain")
         unknown = int((takes.outcome == INFO_CODE).sum())
         drains = calls_of(history, "drain")
@@ -59,8 +58,7 @@ class Queue:
             valid = valid and "unknown"
             note = f"{len(missing)} elements are missing, which operations of unknown outcome may have taken"
         else:
-            for element in missing.tolist():
-                evidence.add("lost", elements.told_lost, element)
+            evidence.add_all("lost", missing, elements.told_lost)
             valid = not evidence.counts
         details = {
             "enqueued": int((adds.outcome == OK_CODE).sum()),
@@ -95,10 +93,9 @@ class _Elements:
 
     def report_strange(self, evidence: Evidence) -> None:
         strange = self._took.completed[self._owner] < self.begun[self._taken]
-        for at in np.flatnonzero(strange).tolist():
-            evidence.add("unexpected", self._told_unexpected, at)
-        for element in np.flatnonzero((self.takes > self.tries) & (self.tries > 0)).tolist():
-            evidence.add("duplicated", self._told_twice, element)
+        evidence.add_all("unexpected", np.flatnonzero(strange), self._told_unexpected)
+        often = (self.takes > self.tries) & (self.tries > 0)
+        evidence.add_all("duplicated", np.flatnonzero(often), self._told_twice)
 
     def report_disorder(self, evidence: Evidence) -> None:
         """For each element, the one that was acknowledged before its enqueue began and was dequeued last."""
@@ -111,8 +108,8 @@ class _Elements:
         after = np.flatnonzero(once & (self.takes == 1))
         at = np.searchsorted(self.acknowledged[before], self.begun[after]) - 1
         wrong = (at >= 0) & (latest[at] > self.done[after])
-        for element, other in zip(after[wrong].tolist(), before[place[at[wrong]]].tolist(), strict=True):
-            evidence.add("out-of-order", self._told_disorder, element, other)
+        pairs = np.stack((after[wrong], before[place[at[wrong]]]), axis=1)
+        evidence.add_all("out-of-order", pairs, self._told_disorder)
 
     def missing(self, drains: Calls) -> Ints:
         """The elements that a drain should have found."""
@@ -135,7 +132,7 @@ class _Elements:
         first = int(np.searchsorted(self._owner, self._owner[at]))
         return shown(value[at - first] if isinstance(value, list) else value)
 
-    def _told_unexpected(self, at: int) -> tuple[list[int], str]:
+    def _told_unexpected(self, at: int) -> Told:
         invoked = int(self._took.invoked[self._owner[at]])
         tries = self._enqueues(int(self._taken[at]))
         text = f"{told(self._history, invoked)} gave {self._named(at)}, which nobody had tried to enqueue"
@@ -145,7 +142,7 @@ class _Elements:
         but = "which had failed" if failed else "which came later"
         return [invoked, *tries[:3]], f"{text} but by {told(self._history, tries[0])}, {but}."
 
-    def _told_twice(self, element: int) -> tuple[list[int], str]:
+    def _told_twice(self, element: int) -> Told:
         adds, takes = self._enqueues(element), self._dequeues(element)
         tries = int(self.tries[element])
         times = "once" if tries == 1 else f"{tries} times"
@@ -153,12 +150,13 @@ class _Elements:
         where = ", ".join(f"index {self._index(index)}" for index in takes[:5])
         return [*adds[:3], *takes[:5]], f"{text}{len(takes)} times ({where})."
 
-    def told_lost(self, element: int) -> tuple[list[int], str]:
+    def told_lost(self, element: int) -> Told:
         add = self._enqueues(element)[0]
         text = f"{told(self._history, add)} was acknowledged at index {self._index(self.acknowledged[element])}"
         return [add], f"{text}, but nobody ever dequeued it, and the queue was drained later."
 
-    def _told_disorder(self, element: int, other: int) -> tuple[list[int], str]:
+    def _told_disorder(self, pair: list[int]) -> Told:
+        element, other = pair
         add, first = self._enqueues(element)[0], self._enqueues(other)[0]
         take = self._dequeues(element)[0]
         later = self._dequeues(other)

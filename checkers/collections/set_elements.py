@@ -8,12 +8,13 @@ what nobody had tried to add when the read completed, or whose adds all failed. 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from checkers.collections.calls import Calls, Ints, calls_of, rows_of, told
-from checkers.evidence import Evidence
+from checkers.evidence import Evidence, Told
 from harness.columns import FAIL_CODE, OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
@@ -34,16 +35,16 @@ class SetElements:
         evidence, words = Evidence(), _Words(history, adds, number.added, reads)
 
         pairs, first, count = np.unique(owner * number.total + number.read, return_index=True, return_counts=True)
-        for at in first[count > 1].tolist():
-            evidence.add("duplicated", words.twice, int(owner[at]), int(rows[at]))
+        twice = first[count > 1]
+        evidence.add_all("duplicated", np.stack((owner[twice], rows[twice]), axis=1), words.twice)
         owner, rows, read = owner[first], rows[first], pairs % number.total
 
         never = int(history.n)
         attempted = _least(
             number, number.added[adds.outcome != FAIL_CODE], adds.invoked[adds.outcome != FAIL_CODE], never
         )
-        for at in np.flatnonzero(attempted[read] > reads.completed[owner]).tolist():
-            evidence.add("unexpected", words.unexpected, int(owner[at]), int(rows[at]), int(read[at]))
+        wrong = attempted[read] > reads.completed[owner]
+        evidence.add_all("unexpected", np.stack((owner, rows, read), axis=1)[wrong], words.unexpected)
 
         ok = adds.outcome == OK_CODE
         known = _least(number, number.added[ok], adds.completed[ok], never)
@@ -55,8 +56,7 @@ class SetElements:
         in_last = np.zeros(number.total, bool)
         in_last[read[owner == last]] = True
         lost = (known < reads.invoked[last]) & ~in_last & (attempted < never)
-        for element in np.flatnonzero(lost).tolist():
-            evidence.add("lost", words.lost, element, last)
+        evidence.add_all("lost", np.flatnonzero(lost), partial(words.lost, last))
         after = len(reads.invoked) - np.searchsorted(reads.invoked, known, side="right")
         fresh = reads.invoked[owner] > known[read]
         found = np.bincount(read[fresh], minlength=number.total)
@@ -94,11 +94,12 @@ class _Words:
         element = self._history.op(completed).value[row - int(self._history.row_start[completed])]
         return invoked, f"{told(self._history, invoked)} found {element}"
 
-    def twice(self, read: int, row: int) -> tuple[list[int], str]:
-        invoked, text = self._read(read, row)
+    def twice(self, seen: list[int]) -> Told:
+        invoked, text = self._read(*seen)
         return [invoked], f"{text} more than once."
 
-    def unexpected(self, read: int, row: int, element: int) -> tuple[list[int], str]:
+    def unexpected(self, seen: list[int]) -> Told:
+        read, row, element = seen
         invoked, text = self._read(read, row)
         text += ", which nobody had tried to add"
         tries = self._adds.where(self._added == element)
@@ -108,7 +109,7 @@ class _Words:
         but = "which had failed" if (tries.outcome == FAIL_CODE).all() else "which came later"
         return [invoked, first], f"{text} but by {told(self._history, first)}, {but}."
 
-    def lost(self, element: int, last: int) -> tuple[list[int], str]:
+    def lost(self, last: int, element: int) -> Told:
         tries = self._adds.where(self._added == element)
         acknowledged = tries.where(tries.outcome == OK_CODE)
         add, read = (

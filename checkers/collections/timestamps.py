@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from checkers.arrays import first_of_each, running_maximum
 from checkers.collections.calls import Calls, calls_of, shown, told
 from checkers.collections.columns import ORDERED, UNIQUE
-from checkers.evidence import Evidence
+from checkers.evidence import Evidence, Told
 from harness.columns import OK_CODE
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
@@ -37,8 +38,9 @@ class Timestamps:
         rank = np.empty(len(order), np.int64)
         rank[order] = np.cumsum(new)
         evidence = Evidence()
-        for at in np.flatnonzero(~new).tolist():
-            evidence.add("duplicated", _twice, history, given, int(order[at - 1]), int(order[at]))
+        again = np.flatnonzero(~new)
+        pairs = np.stack((order[again - 1], order[again]), axis=1)
+        evidence.add_all("duplicated", pairs, partial(_twice, history, given))
         ordered = np.isin(history.f[given.invoked], [at for at, name in enumerate(history.f_names) if name in ORDERED])
         _report_disorder(history, given.where(ordered), rank[ordered], evidence)
         return Verdict(self.name, not evidence.counts, evidence.anomalies, dict(evidence.counts), details=details)
@@ -51,21 +53,22 @@ def _report_disorder(history: Any, given: Calls, rank: Any, evidence: Evidence) 
     greatest, place = running_maximum(rank[order])
     at = np.searchsorted(given.completed[order], given.invoked) - 1
     wrong = np.flatnonzero((at >= 0) & (greatest[at] > rank))
-    for late, early in zip(wrong.tolist(), order[place[at[wrong]]].tolist(), strict=True):
-        evidence.add("out-of-order", _smaller, history, given, early, late)
+    pairs = np.stack((order[place[at[wrong]]], wrong), axis=1)
+    evidence.add_all("out-of-order", pairs, partial(_smaller, history, given))
 
 
 def _value(history: Any, given: Calls, at: int) -> str:
     return shown(history.op(int(given.completed[at])).value)
 
 
-def _twice(history: Any, given: Calls, one: int, other: int) -> tuple[list[int], str]:
-    indices = sorted((int(given.invoked[one]), int(given.invoked[other])))
+def _twice(history: Any, given: Calls, pair: list[int]) -> Told:
+    indices = sorted(given.invoked[pair].tolist())
     who = " and ".join(told(history, index) for index in indices)
-    return indices, f"{who} were both given {_value(history, given, one)}."
+    return indices, f"{who} were both given {_value(history, given, pair[0])}."
 
 
-def _smaller(history: Any, given: Calls, early: int, late: int) -> tuple[list[int], str]:
+def _smaller(history: Any, given: Calls, pair: list[int]) -> Told:
+    early, late = pair
     first, second = int(given.invoked[early]), int(given.invoked[late])
     before = f"had been given {_value(history, given, early)} at index {history.number(int(given.completed[early]))}"
     after = f"began, which was given {_value(history, given, late)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
+from checkers.evidence import Told
 from checkers.graph.dsg import RW, WR, WW
 from checkers.models import MONOTONIC_READS, MONOTONIC_WRITES, READ_YOUR_WRITES
 from checkers.register.causal_order import Place
@@ -22,15 +23,15 @@ class CausalWords:
         self._narrator = narrator
         self.place: Place | None = None
 
-    def circle(self, numbers: list[int]) -> tuple[list[int], str]:
+    def circle(self, numbers: list[int]) -> Told:
         """A circle in the causal order."""
         say = self._narrator
         text = "each of these comes before the next in the causal order, and the last before the first"
         return say.indices(numbers[:_STEPS]), f"{text}: {say.listed(numbers, _STEPS)}."
 
-    def missed(self, observer: int, written: int, write: int) -> tuple[list[int], str]:
-        """An observer that saw what comes before another write, which comes before it."""
-        say = self._narrator
+    def missed(self, miss: list[int]) -> Told:
+        """An observer that saw what comes before another write, which comes before it; a row of ``Misses``."""
+        say, (observer, written, write) = self._narrator, miss
         told = [observer, write, *([written] if written >= 0 else [])]
         text = f"{say.op(observer)} saw {self._seen(written)}, but {say.op(write)} comes before it: "
         text += self._way(write, observer)
@@ -38,9 +39,9 @@ class CausalWords:
             text += f"; and what it saw comes before that: {self._way(written, write)}"
         return say.indices(told), f"{text}."
 
-    def session(self, model: str, observer: int, written: int, by: int) -> tuple[list[int], str]:
-        """An observer that breaks a session guarantee."""
-        say = self._narrator
+    def session(self, model: str, miss: list[int]) -> Told:
+        """An observer that breaks a session guarantee; a row of ``Misses``."""
+        say, (observer, written, by) = self._narrator, miss
         process = int(say.ops.process[observer])
         saw = f"{say.op(observer)} saw {self._seen(written)}"
         if model == READ_YOUR_WRITES:
@@ -55,7 +56,7 @@ class CausalWords:
             why += ", which saw something later"
         return say.indices([by, observer]), f"{saw}, but {why}."
 
-    def no_order(self, why: Contradiction) -> tuple[list[int], str]:
+    def no_order(self, why: Contradiction) -> Told:
         """Operations that no order of all keys puts right."""
         say = self._narrator
         text = "no order of all operations keeps the order of each process and fits what was read"

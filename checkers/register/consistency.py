@@ -7,6 +7,7 @@ eventual consistency follows is said there. So the dearer models are decided onl
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -147,16 +148,15 @@ class _Below:
         clocks = Clocks(place, order, context.deadline)
         self._words.place = place
         missed = causal_misses(self._ops, found, clocks, context.deadline)
-        for observer, written, write in zip(*(column.tolist() for column in missed), strict=True):
-            name = "WriteCORead" if written >= 0 else "WriteCOInitRead"
-            self._evidence.add(name, self._words.missed, observer, written, write)
+        for name, which in (("WriteCORead", missed.written >= 0), ("WriteCOInitRead", missed.written < 0)):
+            self._evidence.add_all(name, np.stack(missed, axis=1)[which], self._words.missed)
         if self._decided[CAUSAL] is not False:
             self._decided[CAUSAL] = not len(missed.observer)
         sessions = session_misses(self._ops, found, clocks, context.deadline)
         for model, misses in sessions.items():
             self._decided[model] = not len(misses.observer)
-            for observer, written, write in zip(*(column.tolist() for column in misses), strict=True):
-                self._evidence.add(SESSIONS[model], self._words.session, model, observer, written, write)
+            tell = partial(self._words.session, model)
+            self._evidence.add_all(SESSIONS[model], np.stack(misses, axis=1), tell)
 
     def _sequential(self, found: Sources, context: CheckContext) -> None:
         deadline = context.deadline

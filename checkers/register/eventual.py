@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from checkers.evidence import Evidence
+from checkers.evidence import Evidence, Told
 from checkers.register.columns import READ
 from checkers.register.operations import Ints, Operations
 from checkers.register.words import Narrator
@@ -83,12 +83,12 @@ def _done(ops: Operations, writes: Ints) -> dict[int, int]:
     return done
 
 
-def _differ(narrator: Narrator, reads: list[int]) -> tuple[list[int], str]:
+def _differ(narrator: Narrator, reads: list[int]) -> Told:
     text = f"when all was over, reads of {narrator.key(reads[0])} did not agree: {narrator.listed(reads)}."
     return narrator.indices(reads[:_TOLD]), text
 
 
-def _overwritten(narrator: Narrator, read: int, done: int, n: int) -> tuple[list[int], str]:
+def _overwritten(narrator: Narrator, read: int, done: int, n: int) -> Told:
     ops = narrator.ops
     of_key = (ops.key == ops.key[read]) & (ops.kind != READ) & (ops.completed < n)
     write = int(np.flatnonzero(of_key & (ops.invoked > done))[0])

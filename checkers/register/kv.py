@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from checkers.evidence import SHOWN_OF_EACH, Evidence
+from checkers.evidence import SHOWN_OF_EACH, Evidence, Told
 from checkers.models import LINEARIZABLE, OF_REGISTERS, answer, closed
 from checkers.register.columns import KV_F, READ
 from checkers.register.machines import STORE
@@ -85,7 +85,7 @@ def _calls(history: Any, ops: Any, own: Sequence[int]) -> tuple[list[int], list[
     return [number for number, _ in kept], [call for _, call in kept]
 
 
-def _stuck(narrator: Narrator, numbers: Sequence[int], calls: Sequence[Call], found: Found) -> tuple[list[int], str]:
+def _stuck(narrator: Narrator, numbers: Sequence[int], calls: Sequence[Call], found: Found) -> Told:
     assert found.stuck is not None
     stuck = numbers[found.stuck]
     last = [numbers[each] for each in found.prefix[-_BEFORE:]]

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from checkers.evidence import SHOWN_OF_EACH, Evidence
+from checkers.evidence import SHOWN_OF_EACH, Evidence, Told
 from checkers.register.machines import register
 from checkers.register.operations import Operations, sources
 from checkers.register.search import Call, Found, in_turns, linearize
@@ -89,16 +89,12 @@ def linearizability(
 
 def _tell_zones(by_zones: Zones, evidence: Evidence, words: _Words) -> None:
     blocks = by_zones.blocks
-    for number in blocks.thin_air.tolist():
-        evidence.add("ThinAirRead", words.thin_air, number)
-    for first, second in blocks.rivals.reshape(-1, 2).tolist():
-        evidence.add("double-cas", words.rivals, first, second)
+    evidence.add_all("ThinAirRead", blocks.thin_air, words.thin_air)
+    evidence.add_all("double-cas", blocks.rivals.reshape(-1, 2), words.rivals)
     if len(blocks.circular):
         evidence.add("CyclicCO", words.circular, blocks.circular.tolist())
-    for disorder in by_zones.disorders:
-        evidence.add("non-linearizable", words.disorder, disorder)
-    for conflict in by_zones.conflicts:
-        evidence.add("non-linearizable", words.conflict, conflict)
+    evidence.add_all("non-linearizable", by_zones.disorders, words.disorder)
+    evidence.add_all("non-linearizable", by_zones.conflicts, words.conflict)
 
 
 def _searches(history: Any, ops: Operations, keys: list[int], deadline: float) -> Iterator[tuple[Any, Found]]:
@@ -142,7 +138,7 @@ class _Words:
         self._failed = failed
         self._found = found
 
-    def thin_air(self, number: int) -> tuple[list[int], str]:
+    def thin_air(self, number: int) -> Told:
         observed = int(self.narrator.ops.observed[number])
         told = self.narrator.op(number)
         culprits = np.flatnonzero(self._failed.ops.slot == observed).tolist()
@@ -152,17 +148,17 @@ class _Words:
         indices = self.narrator.indices([number]) + self._failed.indices(culprits[:SHOWN_OF_EACH])
         return indices, f"{text}{self._failed.listed(culprits)}."
 
-    def rivals(self, first: int, second: int) -> tuple[list[int], str]:
-        say = self.narrator
+    def rivals(self, pair: list[int]) -> Told:
+        say, (first, second) = self.narrator, pair
         text = f"{say.op(first)} and {say.op(second)} both succeeded, but {say.expected(first)} was written once."
-        return say.indices([first, second]), f"{text} Whichever came first, the other must have failed."
+        return say.indices(pair), f"{text} Whichever came first, the other must have failed."
 
-    def circular(self, numbers: list[int]) -> tuple[list[int], str]:
+    def circular(self, numbers: list[int]) -> Told:
         say = self.narrator
         text = f"each of these replaced the value that another one wrote, in a circle: {say.listed(numbers)}."
         return say.indices(numbers[:SHOWN_OF_EACH]), text
 
-    def disorder(self, disorder: Disorder) -> tuple[list[int], str]:
+    def disorder(self, disorder: Disorder) -> Told:
         say, (later, earlier) = self.narrator, disorder
         part, ops = self._found.blocks.part, say.ops
         if part[earlier] + 1 == part[later] and part[later] % 2:
@@ -172,7 +168,7 @@ class _Words:
         text = f"{say.op(later)} {say.done(later)}, but {why}."
         return sorted(int(ops.invoked[number]) for number in disorder), text
 
-    def conflict(self, conflict: Conflict) -> tuple[list[int], str]:
+    def conflict(self, conflict: Conflict) -> Told:
         forward, other = self._block(conflict.forward), self._block(conflict.other)
         if other.first_done < other.last_begun:
             why = "and both cannot be there at once"
@@ -210,7 +206,7 @@ class _Words:
         indices = say.indices(sorted({at_done, at_begun, *([head] if head < total else [])}))
         return _Block(first_done, last_begun, told, indices, members.tolist())
 
-    def stuck(self, own: Any, result: Found) -> tuple[list[int], str]:
+    def stuck(self, own: Any, result: Found) -> Told:
         say = self.narrator
         assert result.stuck is not None
         number = int(own[result.stuck])
