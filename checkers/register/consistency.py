@@ -32,7 +32,7 @@ from checkers.register.causal import causal_misses
 from checkers.register.causal_order import Clocks, TooMuch, in_order, places
 from checkers.register.causal_words import CausalWords
 from checkers.register.eventual import eventual
-from checkers.register.linearizability import Judgement, linearizability
+from checkers.register.linearizability import linearizability
 from checkers.register.operations import NOBODY, Operations, Sources, operations_of, seen, sources
 from checkers.register.sequential import sequential
 from checkers.register.sessions import session_misses
@@ -70,15 +70,13 @@ class RegisterConsistency:
             context.tell(_verdict(self.name, found, {LINEARIZABLE: False}, {}, context))
 
         first = linearizability(history, ops, failed, context.deadline, tell)
-        evidence = Evidence()
-        evidence.anomalies += first.anomalies
-        evidence.counts += first.counts
+        evidence = first.evidence
         decided: dict[str, Validity] = dict.fromkeys(OF_REGISTERS, "unknown")
         decided[LINEARIZABLE] = first.valid
         notes = {LINEARIZABLE: first.note}
         if first.valid is not True and len(ops.kind):
             context.tell(_verdict(self.name, evidence, decided, notes, context))
-            _Below(history, ops, evidence, decided, notes).decide(context, first)
+            _Below(history, ops, evidence, decided, notes).decide(context)
         verdict = _verdict(self.name, evidence, decided, notes, context)
         verdict.details = first.details
         return verdict
@@ -109,7 +107,7 @@ class _Below:
         self._evidence, self._decided, self._notes = evidence, decided, notes
         self._words = CausalWords(Narrator(history, ops))
 
-    def decide(self, context: CheckContext, first: Judgement) -> None:
+    def decide(self, context: CheckContext) -> None:
         """Fill in what can be found out."""
         self._decided[EVENTUAL], note = eventual(self._history, self._ops, self._evidence)
         self._notes[EVENTUAL] = f"{EVENTUAL} is unknown, since {note}"
@@ -118,12 +116,12 @@ class _Below:
         # what is broken even so is broken, but nothing else can be said.
         clear = found._replace(writer=np.where(found.ambiguous[self._ops.key], NOBODY, found.writer))
         try:
-            self._causal(clear, context, first)
+            self._causal(clear, context)
         except TooMuch:
             self._leave("causal and the session guarantees: too long, or of too many processes")
         if found.ambiguous.any():
             self._leave("causal and the session guarantees: a value that was seen was written more than once")
-        if self._decided[CAUSAL] is False or first.counts["double-cas"]:
+        if self._decided[CAUSAL] is False or self._evidence.counts["double-cas"]:
             self._decided[SEQUENTIAL] = False
         else:
             self._sequential(found, context)
@@ -134,14 +132,15 @@ class _Below:
             if self._decided[model] is not False:
                 self._decided[model] = "unknown"
 
-    def _causal(self, found: Sources, context: CheckContext, first: Judgement) -> None:
-        if first.counts["ThinAirRead"] or first.counts["CyclicCO"]:
+    def _causal(self, found: Sources, context: CheckContext) -> None:
+        counts = self._evidence.counts
+        if counts["ThinAirRead"] or counts["CyclicCO"]:
             self._decided[CAUSAL] = False
         place = places(self._ops, found)
         order, circle = in_order(place)
         if circle:
             self._decided[CAUSAL] = False
-            if not first.counts["CyclicCO"]:
+            if not counts["CyclicCO"]:
                 self._evidence.add("CyclicCO", self._words.circle, circle)
             self._leave("the session guarantees: the causal order is circular")
             return

@@ -7,7 +7,6 @@ since a store may refuse one for other reasons too.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -20,7 +19,7 @@ from checkers.register.operations import Operations, sources
 from checkers.register.search import Call, Found, in_turns, linearize
 from checkers.register.words import Narrator
 from checkers.register.zones import Conflict, Disorder, Zones, zones
-from harness.verdict import Anomaly, Validity, worst
+from harness.verdict import Validity, worst
 
 _BEFORE: Final = 5  # operations that are told of what a search could put in order
 
@@ -30,15 +29,13 @@ class Judgement(NamedTuple):
 
     Attributes:
         valid: whether it holds.
-        anomalies: the evidence, a few of each name.
-        counts: how many there were.
+        evidence: what was found against it.
         details: figures.
         note: why it is unknown.
     """
 
     valid: Validity
-    anomalies: list[Anomaly]
-    counts: Counter[str]
+    evidence: Evidence
     details: dict[str, Any]
     note: str = ""
 
@@ -84,7 +81,7 @@ def linearizability(
         "keys_searched": len(searched),
         "keys_broken": int(by_zones.broken.sum()) + sum(valid is False for valid in verdicts[1:]),
     }
-    return Judgement(worst(verdicts), evidence.anomalies, evidence.counts, details, note)
+    return Judgement(worst(verdicts), evidence, details, note)
 
 
 def _tell_zones(by_zones: Zones, evidence: Evidence, words: _Words) -> None:
