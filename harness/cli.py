@@ -100,7 +100,7 @@ def run(**options: Any) -> ExitCode:
 
 @cli.command()
 @click.argument("targets", metavar="RUN_OR_HISTORY...", nargs=-1, required=True)
-@click.option("--kind", metavar="KIND", help="What kind of history it is, where that cannot be told from it.")
+@click.option("--kind", metavar="KIND", help="The kind of history (see `list kinds`), where it cannot be told from it.")
 @click.option("--model", metavar="a,b", help="Consistency models to answer for. [default: what the kind is held to]")
 @click.option(
     "--key-order",
@@ -143,11 +143,11 @@ def replay(**options: Any) -> ExitCode:
 
 
 @cli.command("list")
-@click.argument("what", type=click.Choice(["all", "workloads", "nemeses", "bugs", "runs"]), default="all")
+@click.argument("what", type=click.Choice(["all", "workloads", "nemeses", "bugs", "kinds", "runs"]), default="all")
 @_OUT
 @_FORMAT
 def list_(**options: Any) -> ExitCode:
-    """List workloads, faults, planted bugs, and the runs so far."""
+    """List workloads, faults, planted bugs, kinds of histories, and the runs so far."""
     return _commands().list_(**options)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.kinds import kind_of
+from checkers.kinds import KINDS, kind_of
 from checkers.models import ALL_MODELS, is_model
 from cluster.sim.bugs import BUGS
 from harness import doctor as examination
@@ -148,6 +148,7 @@ def list_(what: str, out: str | None, form: str | None) -> ExitCode:
         "workloads": {name: cls.summary for name, cls in WORKLOADS.items()},
         "nemeses": {name: nemesis.summary for name, nemesis in NEMESES.items()},
         "bugs": {name: bug.summary for name, bug in BUGS.items()},
+        "kinds": {name: kind.summary for name, kind in KINDS.items()},
         "runs": {str(path.parent): _verdict_of(path) for path in sorted(base.glob(f"*/[0-9]*/{SPEC}"))},
     }
     chosen = tables if what == "all" else {what: tables[what]}

@@ -8,6 +8,7 @@ import click
 import pytest
 
 from checkers import models
+from checkers.kinds import KINDS
 from checkers.stats import Stats
 from cluster.sim import backoff, latency, pd, pessimistic, store, tso
 from cluster.sim.bugs import BUGS
@@ -244,6 +245,22 @@ def test_every_anomaly_is_explained():
         assert re.search(rf"^\| [^|]*`{name}`[^|]* \|", page, flags=re.MULTILINE), name
     for model in models._STRONGER:
         assert model in page
+
+
+def test_every_kind_of_history_has_its_row():
+    page = (DOCS / "checking.md").read_text()
+    for name in KINDS:
+        assert row_of(page, f"`{name}`")
+
+
+def test_every_benchmark_named_is_there_and_its_options_too():
+    page = (DOCS / "performance.md").read_text()
+    named = re.findall(r"`(?:bench_)?(\w+)\.py([^`]*)`", page)
+    assert len(named) >= 8
+    for name, arguments in named:
+        script = (ROOT / "benchmarks" / f"bench_{name}.py").read_text()
+        for option in re.findall(r"--\w+", arguments):
+            assert option in script, (name, option)
 
 
 def test_every_checker_of_the_bank_is_explained():

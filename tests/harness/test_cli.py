@@ -174,6 +174,7 @@ def test_a_report_can_be_written_again_and_is_the_same(qq, finished_run):
 def test_list_and_doctor_answer(qq, finished_run):
     assert "skip-write-conflict" in qq("list", "bugs").stdout
     assert "clock-beyond" in qq("list").stdout
+    assert "list-append" in qq("list", "kinds").stdout
     assert json.loads(qq("list", "workloads", "--format", "json").stdout)["workloads"].keys() == {"bank"}
     assert "valid" in qq("list", "runs", "--out", str(finished_run.parent.parent)).stdout
     done = qq("doctor")
