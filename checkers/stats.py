@@ -128,5 +128,5 @@ def _recoveries(history: Any) -> list[dict[str, Any]]:
             continue
         at = int(np.searchsorted(begun, op.index))
         after = int(soonest[at]) - op.time if at < len(soonest) else None
-        found.append({"index": op.index, "f": op.f, "time_ns": op.time, "recovered_after_ns": after})
+        found.append({"index": history.number(op.index), "f": op.f, "time_ns": op.time, "recovered_after_ns": after})
     return found

@@ -171,7 +171,7 @@ def judgement(file: str, results: Results) -> dict[str, Any]:
     """What is told of a file and of a run alike, as JSON values.
 
     Keys: schema_version, file, kind, valid, asked, models, anomalies (name, ops, cycle, explanation, rules_out),
-    counts, verdicts (checker, valid, counts, note), warnings, exit_code, history_sha256, took_s (CPU seconds).
+    counts, verdicts (checker, valid, counts, details, note), warnings, exit_code, history_sha256, took_s (CPU seconds).
     """
     return {
         "schema_version": results.schema_version,
@@ -202,4 +202,10 @@ def _anomaly(anomaly: Anomaly) -> dict[str, Any]:
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {"checker": verdict.checker, "valid": verdict.valid, "counts": verdict.counts, "note": verdict.note}
+    return {
+        "checker": verdict.checker,
+        "valid": verdict.valid,
+        "counts": verdict.counts,
+        "details": verdict.details,
+        "note": verdict.note,
+    }

@@ -58,6 +58,8 @@ class TotalBalance:
         expected = self._total + totals.missing_parts(read_back(history).half)
         wrong = complete & (totals.sum != expected)
         details = self._totals(totals, complete, wrong, expected, report)
+        for place in details.keys() & {"first", "worst", "last"}:
+            details[place]["index"] = history.number(details[place]["index"])
 
         missing = (known < self._accounts) & ~told
         report("missing-account", totals.at[missing], partial(self._told_missing, history))

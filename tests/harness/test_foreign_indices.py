@@ -79,6 +79,13 @@ BROKEN = {
         1 ok timestamp 5
         1 invoke timestamp nil
         1 ok timestamp 3""",
+    "bank-totals": """
+        0 invoke transfer {:from 0, :to 1, :amount 5}
+        0 ok transfer {:from 0, :to 1, :amount 5}
+        0 invoke read nil
+        0 ok read {0 -5, 1 15}
+        1 invoke read nil
+        1 ok read {0 nil, 1 15}""",
 }
 
 
@@ -95,12 +102,26 @@ def odd(position):
     return 10 * position + 7
 
 
-def judged(folder, lines, number, kind):
+def results_of(folder, lines, number, kind):
     file = folder / "history.edn"
     file.write_text("".join(line.replace("@", str(number(at))) + "\n" for at, line in enumerate(lines)))
-    found = judge_file(file, kind)[0].anomalies()
+    return judge_file(file, kind)[0]
+
+
+def judged(folder, lines, number, kind):
+    found = results_of(folder, lines, number, kind).anomalies()
     assert found
     return found
+
+
+def indices_in(details):
+    """All that is called an index in the details of a verdict."""
+    if isinstance(details, list):
+        return [index for each in details for index in indices_in(each)]
+    if not isinstance(details, dict):
+        return []
+    own = [details["index"]] if "index" in details else []
+    return own + [index for each in details.values() for index in indices_in(each)]
 
 
 def renumbered(text, *, names):
@@ -140,6 +161,24 @@ def test_so_does_the_bank_where_transactions_are_called_by_their_ids(tmp_path):
             agree(dense, judged(tmp_path, lines, odd, "bank"), names=False)
             seen += 1
     assert seen > 3
+
+
+def test_figures_in_the_details_are_indices_of_the_file_too(tmp_path):
+    read = '{:id %d, :via "scan", :read [%s]}'
+    lines = edn(f"""
+        0 invoke read {read % (1, "")}
+        0 ok read {read % (1, "[0 100 0 0 -1] [1 100 0 0 -1]")}
+        :nemesis info heal-all nil
+        :nemesis info heal-all nil
+        0 invoke read {read % (2, "")}
+        0 ok read {read % (2, "[0 100 0 0 -1] [1 90 1 5 0]")}""")
+    dense, sparse = (results_of(tmp_path, lines, number, "bank") for number in (lambda at: at, odd))
+    told = {each.checker: indices_in(each.details) for each in dense.verdicts}
+    assert told["balance"] == [5, 5, 5]
+    assert told["stats"] == [3]
+    assert {each.checker: indices_in(each.details) for each in sparse.verdicts} == {
+        name: [odd(index) for index in indices] for name, indices in told.items()
+    }
 
 
 def test_the_example_of_elle_is_told_by_its_own_indices():
