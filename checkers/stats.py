@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.columns import FAIL_CODE, INFO_CODE, INVOKE_CODE, OK_CODE
+from checkers.calls import calls_of
+from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
 from harness.op import HEAL_ALL
 from harness.protocols import CheckContext
 from harness.verdict import Verdict
@@ -32,7 +33,7 @@ class Stats:
     def check(self, history: Any, context: CheckContext) -> Verdict:
         """Measure a ``harness.history.History``."""
         del context
-        invocations, completions, kinds = _operations(history)
+        invocations, completions, kinds = calls_of(history)
         by_f = {}
         for code, name in enumerate(history.f_names):
             own = history.f[invocations] == code
@@ -62,16 +63,8 @@ def clients_work(history: Any) -> NDArray[np.bool_]:
 
 def outcomes(history: Any) -> dict[str, Any]:
     """How many of the clients' operations went which way, and ``info_share``, readbacks left out."""
-    invocations, _, kinds = _operations(history)
+    invocations, _, kinds = calls_of(history)
     return _counts(kinds[clients_work(history)[invocations]])
-
-
-def _operations(history: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-    """Invocations, completions and outcomes of the clients' operations."""
-    invocations = np.flatnonzero((history.process >= 0) & (history.type == INVOKE_CODE))
-    completions = history.pair[invocations]
-    # An operation that is still open at the end is one whose outcome nobody knows.
-    return invocations, completions, np.where(completions < 0, INFO_CODE, history.type[completions])
 
 
 def _counts(kinds: NDArray[Any]) -> dict[str, Any]:

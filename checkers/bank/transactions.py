@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.calls import calls_of
 from checkers.graph.dsg import Ints
-from harness.columns import INFO_CODE, INVOKE_CODE
 
 # Codes beside the numbers of transactions. Negative, and each array that they index ends with three sentinels.
 UNKNOWN: Final = -1  # no operation of this history
@@ -94,14 +94,11 @@ def transactions_of(history: Any) -> Transactions:
     Raises:
         ValueError: two of them have the same id.
     """
-    is_invocation = (history.type == INVOKE_CODE) & (history.process >= 0)
-    invocation = np.flatnonzero(is_invocation).astype(np.int32)
-    completion = history.pair[invocation].astype(np.int32)
-    is_open = completion < 0
-    status = history.type[completion].astype(np.int8)
-    status[is_open] = INFO_CODE
-    ids = history.fields["id"][invocation]
-    return Transactions(invocation, completion, status, history.f[invocation], ids, Numbers(ids))
+    invoked, completed, outcome = calls_of(history)
+    ids = history.fields["id"][invoked]
+    return Transactions(
+        invoked.astype(np.int32), completed.astype(np.int32), outcome, history.f[invoked], ids, Numbers(ids)
+    )
 
 
 def rows_of(history: Any, txns: Transactions) -> Ints:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkers.arrays import running_total
-from checkers.collections.calls import Ints, calls_of, told
+from checkers.calls import Ints, calls_of
+from checkers.collections.words import told
 from checkers.evidence import Evidence, Told
 from harness.columns import FAIL_CODE, OK_CODE
 from harness.protocols import CheckContext

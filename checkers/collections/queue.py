@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from checkers.arrays import running_maximum
-from checkers.collections.calls import Calls, Ints, calls_of, rows_of, shown, told
+from checkers.calls import Calls, Ints, calls_of, rows_of
+from checkers.collections.words import shown, told
 from checkers.evidence import Evidence, Told
 from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
 from harness.protocols import CheckContext

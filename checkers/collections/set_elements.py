@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from checkers.collections.calls import Calls, Ints, calls_of, rows_of, told
+from checkers.calls import Calls, Ints, calls_of, rows_of
+from checkers.collections.words import told
 from checkers.evidence import Evidence, Told
 from harness.columns import FAIL_CODE, OK_CODE
 from harness.protocols import CheckContext

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from checkers.arrays import first_of_each, running_maximum
-from checkers.collections.calls import Calls, calls_of, shown, told
+from checkers.calls import Calls, calls_of
 from checkers.collections.columns import ORDERED, UNIQUE
+from checkers.collections.words import shown, told
 from checkers.evidence import Evidence, Told
 from harness.columns import OK_CODE
 from harness.protocols import CheckContext

@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.calls import calls_of
 from checkers.register.columns import CAS, READ, REGISTER_F, WRITE
-from harness.columns import FAIL_CODE, INFO_CODE, INVOKE_CODE, OK_CODE
+from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
 from harness.names import NIL
 
 Ints = NDArray[np.int64]
@@ -68,9 +69,7 @@ def operations_of(
         codes: what each ``f`` does.
         initial: code of the value that every register has at first.
     """
-    invoked = np.flatnonzero((history.process >= 0) & (history.type == INVOKE_CODE))
-    pair: Ints = history.pair[invoked]
-    outcome = np.where(pair < 0, INFO_CODE, history.type[pair])
+    invoked, pair, outcome = calls_of(history)
     kind = np.array([codes.get(name, WRITE) for name in history.f_names] or [0], np.int8)[history.f[invoked]]
     counts = (outcome == OK_CODE) | ((outcome == INFO_CODE) & (kind != READ))
     failed = (outcome == FAIL_CODE) & (kind != READ)

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkers.arrays import first_of_each
+from checkers.calls import calls_of
 from checkers.graph.dsg import Ints
 from checkers.graph.realtime import NEVER, Intervals
 from checkers.txn.columns import WRITE
-from harness.columns import FAIL_CODE, INFO_CODE, INVOKE_CODE, OK_CODE
+from harness.columns import FAIL_CODE, OK_CODE
 
 Longs = NDArray[Any]  # integers, of 64 bits unless they are places
 Mask = NDArray[np.bool_]
@@ -67,11 +68,8 @@ class MicroOps(NamedTuple):
 
 def transactions_of(history: Any) -> Transactions:
     """Number the clients' operations."""
-    invocation = np.flatnonzero((history.type == INVOKE_CODE) & (history.process >= 0)).astype(np.int32)
-    completion = history.pair[invocation].astype(np.int32)
-    status = history.type[completion].astype(np.int8)
-    status[completion < 0] = INFO_CODE
-    return Transactions(invocation, completion, status, history.process[invocation])
+    invoked, completed, outcome = calls_of(history)
+    return Transactions(invoked.astype(np.int32), completed.astype(np.int32), outcome, history.process[invoked])
 
 
 def micro_ops_of(history: Any, txns: Transactions) -> MicroOps:

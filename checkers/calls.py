@@ -1,4 +1,4 @@
-"""The clients' operations as arrays, and how a person is told of one."""
+"""The clients' operations: where each began, how it ended, and the rows of its completion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from checkers.arrays import ranges
 from harness.columns import INFO_CODE, INVOKE_CODE
 
 Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 class Calls(NamedTuple):
@@ -20,12 +19,12 @@ class Calls(NamedTuple):
     Attributes:
         invoked: position in the history.
         completed: the same, -1 where the operation is open.
-        outcome: the type's code; of an open one that of info.
+        outcome: ``OK_CODE``, ``FAIL_CODE`` or ``INFO_CODE``; of what is still open at the end nobody knows it.
     """
 
     invoked: Ints
     completed: Ints
-    outcome: NDArray[Any]
+    outcome: NDArray[np.int8]
 
     def where(self, mask: Any) -> Calls:
         """Some of them."""
@@ -33,11 +32,13 @@ class Calls(NamedTuple):
 
 
 def calls_of(history: Any, *f: str) -> Calls:
-    """The operations of clients that do one of ``f``."""
-    codes = [code for code, name in enumerate(history.f_names) if name in f]
-    invoked = np.flatnonzero((history.process >= 0) & (history.type == INVOKE_CODE) & np.isin(history.f, codes))
-    completed: Ints = history.pair[invoked]
-    return Calls(invoked, completed, np.where(completed < 0, INFO_CODE, history.type[completed]))
+    """All of a ``harness.history.History``, or those that do one of ``f``."""
+    wanted = (history.process >= 0) & (history.type == INVOKE_CODE)
+    if f:
+        wanted &= np.isin(history.f, [code for code, name in enumerate(history.f_names) if name in f])
+    invoked = np.flatnonzero(wanted)
+    completed = history.pair[invoked]
+    return Calls(invoked, completed, np.where(completed < 0, INFO_CODE, history.type[completed]).astype(np.int8))
 
 
 def rows_of(history: Any, completed: Ints) -> tuple[Ints, Ints]:
@@ -45,16 +46,3 @@ def rows_of(history: Any, completed: Ints) -> tuple[Ints, Ints]:
     start = history.row_start[completed]
     count = history.row_start[completed + 1] - start
     return np.repeat(np.arange(len(completed)), count), ranges(start, count)
-
-
-def told(history: Any, invoked: int) -> str:
-    """``the add of 5 by process 3 (index 40)``."""
-    op = history.op(invoked)
-    what = f" of {shown(op.value)}" if op.value is not None else ""
-    return f"the {op.f}{what} by process {op.process} (index {history.number(invoked)})"
-
-
-def shown(value: Any) -> str:
-    """A value, cut if it is long."""
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
