@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from checkers.arrays import ranges
 from checkers.graph.dsg import RW, WW, Dependencies, Edges, Ints, Versions, dependencies
 from checkers.graph.realtime import Intervals
 
@@ -66,8 +67,7 @@ def with_orders(graph: Dependencies, case: Case, earlier: Ints, later: Ints, lab
     readers = case.read_version[order]
     begin = np.searchsorted(readers, earlier, "left")
     count = np.searchsorted(readers, earlier, "right") - begin
-    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    reader = case.read_txn[order[np.repeat(begin, count) + within]]
+    reader = case.read_txn[order[ranges(begin, count)]]
     graph = {**graph, label: _with(graph[label], writer[earlier], writer[later])}
     return {**graph, RW: _with(graph[RW], reader, np.repeat(writer[later], count))}
 

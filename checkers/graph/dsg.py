@@ -19,6 +19,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import ranges
+
 Ints = NDArray[np.int32]
 
 NONE: Final = -1  # no version, or no transaction
@@ -120,8 +122,7 @@ def _extra_overwrites(versions: Versions, children: Children, txn: Ints, version
     forked = np.flatnonzero(_is_in(version, children.extra_parent, len(versions.writer)))
     begin = np.searchsorted(children.extra_parent, version[forked], "left")
     count = np.searchsorted(children.extra_parent, version[forked], "right") - begin
-    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    child = children.extra_child[np.repeat(begin, count) + within]
+    child = children.extra_child[ranges(begin, count)]
     return np.repeat(txn[forked], count), versions.writer[child]
 
 

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import first_of_each
 from checkers.graph.case import Case
 from checkers.graph.dsg import Dependencies
 from checkers.graph.levels import groups_at, ordered, within
@@ -25,7 +26,8 @@ from checkers.graph.open_orders import guessed, in_order, neighbours
 from checkers.graph.parts import parts_of
 from checkers.graph.refutation import Argument, argue
 from checkers.graph.search import OutOfTime
-from checkers.graph.small_orders import Touching, taken_out
+from checkers.graph.small_orders import taken_out
+from checkers.graph.touching import Touching
 from checkers.graph.windows import Chains, Windows
 
 _EXCHANGES: Final = 2  # rounds of exchanging neighbours; later ones gain little
@@ -39,13 +41,13 @@ class Refutation(NamedTuple):
         level: of ``checkers.models.LEVELS``.
         order: of ``checkers.models.ORDERS``.
         members: a few transactions, in ascending order; without any one of them there would be an order.
-        argument: why there is none.
+        argument: why there is none; None where it is too long to be followed.
     """
 
     level: int
     order: int
     members: list[int]
-    argument: Argument
+    argument: Argument | None
 
 
 class Orders:
@@ -113,9 +115,7 @@ class Orders:
         inside &= ~np.isin(pairs, exchanged)
         before, after, of_pair, pairs = before[inside], after[inside], of_pair[inside], pairs[inside]
         nearest = np.lexsort((rank[after] - rank[before], of_pair))
-        first = np.ones(len(nearest), bool)
-        first[1:] = of_pair[nearest][1:] != of_pair[nearest][:-1]
-        chosen = nearest[first]
+        chosen = nearest[first_of_each(of_pair[nearest])]
         one, two = before[chosen], after[chosen]
         rank[one], rank[two] = rank[two], rank[one]
         rank[np.argsort(rank, kind="stable")] = np.arange(len(rank))  # a chain may have been exchanged twice
@@ -133,7 +133,7 @@ class Orders:
                 answer = small.solve(deadline)
                 if answer is None:
                     few = small.shrunk(deadline)
-                    return Refutation(level, order, few.members, argue(few))
+                    return Refutation(level, order, few.members, argue(few.certain(), few.alternatives(), level))
                 for chains in answer:
                     rank[chains] = np.sort(rank[chains])
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from checkers.graph.explain import Narrator
 from checkers.graph.orders_search import Refutation
-from checkers.graph.refutation import Edge
+from checkers.graph.refutation import Argument, Edge
 from checkers.models import GRID, stronger
 from harness.verdict import Anomaly
 
@@ -30,23 +30,35 @@ def explain_refutation(refutation: Refutation, entries: tuple[Any, Any], narrato
         narrator: what the transactions did.
     """
     model = GRID[refutation.level][refutation.order]
-    name, argument = narrator.name, refutation.argument
+    argument = refutation.argument
     who = "; ".join(narrator.describe(txn) for txn in refutation.members)
     count = len(refutation.members)
     text = [
         f"{NO_ORDER}: whichever way writes of a key are ordered, {model} is broken, among {count} transactions: {who}."
     ]
-    for first, second, cycle in argument.steps:
-        text.append(f"{name(first)} wrote before {name(second)}, since otherwise {_circle(cycle, narrator)}.")
-    if argument.pair and argument.cycles:
-        one, two = (name(txn) for txn in argument.pair)
-        but = "But " if argument.steps else ""
-        text.append(
-            f"{but}{one} cannot have written before {two}, since {_circle(argument.cycles[0], narrator)}; "
-            f"nor after it, since {_circle(argument.cycles[1], narrator)}."
-        )
+    if argument:
+        text += _sentences(argument, narrator)
     ops = [int(entries[0][txn]) for txn in refutation.members]
     return Anomaly(NO_ORDER, ops, " ".join(text), rules_out=stronger(model))
+
+
+def _sentences(argument: Argument, narrator: Narrator) -> list[str]:
+    name = narrator.name
+    told = []
+    for first, second, cycle, otherwise in argument.steps:
+        if otherwise:
+            told.append(f"Suppose {name(second)} wrote before {name(first)}.")
+            told += _sentences(otherwise, narrator)
+            told.append(f"So {name(first)} wrote before {name(second)}.")
+        else:
+            told.append(f"{name(first)} wrote before {name(second)}, since otherwise {_circle(cycle, narrator)}.")
+    one, two = (name(txn) for txn in argument.pair)
+    but = "But " if argument.steps else ""
+    told.append(
+        f"{but}{one} cannot have written before {two}, since {_circle(argument.cycles[0], narrator)}; "
+        f"nor after it, since {_circle(argument.cycles[1], narrator)}."
+    )
+    return told
 
 
 def _circle(cycle: Sequence[Edge], narrator: Narrator) -> str:

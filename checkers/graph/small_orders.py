@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations, permutations
 from typing import Final
 
@@ -15,74 +15,10 @@ from checkers.graph.dsg import RW, WW, Dependencies, Edges
 from checkers.graph.levels import NONADJACENT, REALTIME, edges_of, ordered
 from checkers.graph.realtime import Intervals
 from checkers.graph.search import Choice, Fan, OutOfTime, Pair, solve
-from checkers.graph.windows import Chains
+from checkers.graph.touching import Touching
 from checkers.models import ORDERS
 
 _AT_MOST: Final = 6_000  # vertices; the bit sets of more get slow
-
-
-class Touching:
-    """Which transactions have to do with which chains, and where the guess puts these."""
-
-    def __init__(self, case: Case, chains: Chains, rank: NDArray[np.int64]) -> None:
-        writer = case.versions.writer
-        count = len(chains.head)
-        self.chains = chains
-        self.rank = rank
-        self.head_writer = writer[chains.head]
-        self.tail_writer = writer[chains.tail]
-        chain_of = np.full(len(writer), -1, np.int32)
-        own = np.arange(count, dtype=np.int32)
-        chain_of[chains.tail] = own
-        reads = chain_of[case.read_version] >= 0
-        read_chain, read_txn = chain_of[case.read_version[reads]], case.read_txn[reads]
-        by_chain = np.argsort(read_chain, kind="stable")
-        self._readers = read_txn[by_chain]
-        self._reader_start = np.searchsorted(read_chain[by_chain], np.arange(count + 1))
-        txn = np.concatenate((self.head_writer, self.tail_writer, read_txn))
-        chain = np.concatenate((own, own, read_chain))
-        by_txn = np.argsort(txn, kind="stable")
-        self._chain = chain[by_txn]
-        self._start = np.searchsorted(txn[by_txn], np.arange(len(case.process) + 1))
-
-    def readers(self, chain: int) -> list[int]:
-        """Who read the last version of a chain."""
-        return self._readers[self._reader_start[chain] : self._reader_start[chain + 1]].tolist()
-
-    def readers_of(self, chains: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """The same for many: of each reader, the place of the chain among those given, and who it is."""
-        begin = self._reader_start[chains]
-        count = self._reader_start[chains + 1] - begin
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        return np.repeat(np.arange(len(chains)), count), self._readers[np.repeat(begin, count) + within]
-
-    def chains_of(self, txns: Iterable[int]) -> dict[int, set[int]]:
-        """By key, the chains that these transactions began or ended, or read the end of."""
-        found: dict[int, set[int]] = {}
-        for txn in txns:
-            for chain in self._chain[self._start[txn] : self._start[txn + 1]].tolist():
-                found.setdefault(int(self.chains.key[chain]), set()).add(chain)
-        return found
-
-    def with_writers(self, group: Sequence[int]) -> set[int]:
-        """The group with the writers of all chains that it touches in keys where it touches several."""
-        members = set(group)
-        for chains in self.chains_of(group).values():
-            if len(chains) > 1:
-                members.update(int(self.head_writer[chain]) for chain in chains)
-                members.update(int(self.tail_writer[chain]) for chain in chains)
-        return {txn for txn in members if txn >= 0}
-
-    def whole(self, own: Collection[int]) -> list[list[int]]:
-        """Of each key that these transactions touch, the chains whose ends they wrote, the initial one before others.
-
-        Chains of which only readers are there are no part of it: what is decided of a key must be an order.
-        """
-        is_first, head, tail = self.chains.is_first, self.head_writer, self.tail_writer
-        return [
-            sorted(chain for chain in chains if is_first[chain] or (head[chain] in own and tail[chain] in own))
-            for chains in self.chains_of(own).values()
-        ]
 
 
 class _Ends:
@@ -198,11 +134,6 @@ class SmallOrders:
         """The transactions, in ascending order."""
         return self._members.tolist()
 
-    @property
-    def level(self) -> int:
-        """Of ``checkers.models.LEVELS``."""
-        return self._level
-
     def certain(self) -> list[tuple[int, int, str]]:
         """The edges that are there in any case, between transactions, with their labels; order edges written out."""
         own = self._members.tolist()
@@ -216,9 +147,13 @@ class SmallOrders:
             if 0 <= completed[a] < invoked[b] and (self._order == REALTIME or self._process[a] == self._process[b]):
                 found.append((own[a], own[b], ORDERS[self._order]))
         touching = self._touching
-        for one, two in self._pairs_of_keys():
-            if touching.chains.is_first[one]:
-                found += self._labelled(one, two)
+        for chains in touching.whole(own):
+            for place, chain in enumerate(chains):
+                if touching.chains.is_first[chain]:
+                    found += [edge for later in chains[place + 1 :] for edge in self._labelled(chain, later)]
+                elif touching.head_writer[chain] != touching.tail_writer[chain]:
+                    # Who wrote in between may not be among the members.
+                    found.append((int(touching.head_writer[chain]), int(touching.tail_writer[chain]), WW))
         return found
 
     def alternatives(
@@ -232,13 +167,10 @@ class SmallOrders:
                 self._labelled(one, two),
                 self._labelled(two, one),
             )
-            for one, two in self._pairs_of_keys()
+            for chains in touching.whole(self._members.tolist())
+            for one, two in combinations(chains, 2)
             if not touching.chains.is_first[one]
         ]
-
-    def _pairs_of_keys(self) -> Iterator[Pair]:
-        for chains in self._touching.whole(self._members.tolist()):
-            yield from combinations(chains, 2)
 
     def _labelled(self, earlier: int, later: int) -> list[tuple[int, int, str]]:
         own = set(self._members.tolist())

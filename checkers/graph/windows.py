@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from checkers.arrays import first_of_each, last_where, ranges, running_maximum
 from checkers.graph.case import Case
 from checkers.graph.dsg import Dependencies
 from checkers.graph.levels import joined
@@ -134,7 +135,7 @@ class Windows:
         for _ in range(_DRAGGED):
             begin = np.searchsorted(source, moved, "left")
             count = np.searchsorted(source, moved, "right") - begin
-            edges = np.arange(count.sum()) + np.repeat(begin - np.cumsum(count) + count, count)
+            edges = ranges(begin, count)
             later = edges[self.earliest[source[edges]] > self.earliest[target[edges]]]
             np.maximum.at(self.earliest, target[later], self.earliest[source[later]])
             moved = np.unique(target[later])
@@ -180,20 +181,16 @@ def _best_of_others(key: NDArray[np.int32], at: Positions, value: Positions, unt
     span = max(int(value.max()), int(at.max()), int(until.max())) - low + 1
     base = key.astype(np.int64) * span - low
     order = np.argsort(base + at, kind="stable")
-    places = np.arange(count)
-    starts = np.ones(count, bool)
-    starts[1:] = key[order][1:] != key[order][:-1]
-    first_of_key = np.maximum.accumulate(np.where(starts, places, 0))
+    starts = first_of_each(key[order])
     # The keys rise, so that running maxima begin anew with each.
     found = (base + value)[order]
-    best = np.maximum.accumulate(found)
-    holder = np.maximum.accumulate(np.where(found == best, places, 0))
+    best, holder = running_maximum(found)
     loser = np.where(starts, -1, np.minimum(found, np.append(found[:1], best[:-1])))
     second = np.maximum.accumulate(loser)
     place = np.empty(count, np.int64)
-    place[order] = places
+    place[order] = np.arange(count)
     reach = np.searchsorted((base + at)[order], base + until, side="right") - 1
-    none = reach < first_of_key[place]
+    none = reach < last_where(starts)[place]
     reach = np.maximum(reach, 0)
     answer = np.where(holder[reach] == place, second[reach], best[reach]) - base
     return np.where(none | (answer <= low), low, answer)
