@@ -7,22 +7,20 @@ value is no part of what was read) is left out: between it and the next put ther
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from checkers.evidence import SHOWN_OF_EACH, Evidence, Told
+from checkers.evidence import Evidence, Told
 from checkers.models import LINEARIZABLE, OF_REGISTERS, answer, closed
+from checkers.register.by_key import numbers_by_key, search_keys, told_stuck
 from checkers.register.columns import KV_F, READ
 from checkers.register.machines import STORE
-from checkers.register.operations import operations_of
-from checkers.register.search import Call, Found, in_turns, linearize
+from checkers.register.operations import Ints, operations_of
+from checkers.register.search import Call, Found, linearize
 from checkers.register.words import Narrator
 from harness.protocols import CheckContext
 from harness.verdict import Validity, Verdict, worst
-
-_BEFORE: Final = 5
 
 
 class KvLinearizability:
@@ -35,27 +33,22 @@ class KvLinearizability:
         ops, _ = operations_of(history, KV_F)
         narrator = Narrator(history, ops)
         evidence = Evidence()
-        verdicts: list[Validity] = [True]
-        late = []
-        order = np.argsort(ops.key, kind="stable")
-        keys = np.split(order, np.searchsorted(ops.key[order], np.arange(1, len(ops.initial))))
-        keys = [own for own in keys if len(own)]
+        parts = numbers_by_key(ops, np.unique(ops.key).tolist())
 
-        def search(own: Any, until: float) -> Found:
+        def search(own: Ints, until: float) -> Found:
             return linearize(_calls(history, ops, own.tolist())[1], STORE, until)
 
-        for place, found in in_turns([partial(search, own) for own in keys], context.deadline):
-            own = keys[place].tolist()
-            verdicts.append("unknown" if found.valid is None else found.valid)
-            if found.valid is None:
-                late.append(narrator.key(own[0]))
-            elif not found.valid:
-                evidence.add("non-linearizable", _stuck, narrator, *_calls(history, ops, own), found)
-                if evidence.counts["non-linearizable"] <= SHOWN_OF_EACH:
-                    context.tell(self._verdict(evidence, False, context))
-        verdict = self._verdict(evidence, worst(verdicts), context)
-        verdict.details = {"operations": len(ops.kind), "keys": len(keys)}
-        verdict.note = f"the search did not end in time for {', '.join(late[:SHOWN_OF_EACH])}" if late else ""
+        def stuck(own: Ints, found: Found) -> Told:
+            numbers, calls = _calls(history, ops, own.tolist())
+            return told_stuck(narrator, numbers, found, _states(found, calls))
+
+        def tell(evidence: Evidence) -> None:
+            context.tell(self._verdict(evidence, False, context))
+
+        verdicts, note = search_keys(parts, search, stuck, evidence, tell, narrator=narrator, deadline=context.deadline)
+        verdict = self._verdict(evidence, worst([True, *verdicts]), context)
+        verdict.details = {"operations": len(ops.kind), "keys": len(parts)}
+        verdict.note = note
         return verdict
 
     def _verdict(self, evidence: Evidence, valid: Validity, context: CheckContext) -> Verdict:
@@ -85,16 +78,11 @@ def _calls(history: Any, ops: Any, own: Sequence[int]) -> tuple[list[int], list[
     return [number for number, _ in kept], [call for _, call in kept]
 
 
-def _stuck(narrator: Narrator, numbers: Sequence[int], calls: Sequence[Call], found: Found) -> Told:
+def _states(found: Found, calls: Sequence[Call]) -> str:
     assert found.stuck is not None
-    stuck = numbers[found.stuck]
-    last = [numbers[each] for each in found.prefix[-_BEFORE:]]
-    text = f"no order of the operations on {narrator.key(stuck)} takes in {narrator.op(stuck)}: when it "
-    text += f"{narrator.done(stuck)}, the value could only be {' or '.join(_short(state) for state in found.states)}"
-    text += f", but it was to be {_short(calls[found.stuck].action[1])}" if calls[found.stuck].action[0] == READ else ""
-    text += f". The longest order that fits has {len(found.prefix)} operations"
-    text += f" and ends with {narrator.listed(last)}." if last else "."
-    return narrator.indices([*last, stuck]), text
+    told = " or ".join(_short(state) for state in found.states)
+    kind, value, _ = calls[found.stuck].action
+    return f"{told}, but it was to be {_short(value)}" if kind == READ else told
 
 
 def _short(text: str) -> str:

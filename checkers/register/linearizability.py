@@ -7,21 +7,21 @@ since a store may refuse one for other reasons too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from checkers.evidence import SHOWN_OF_EACH, Evidence, Told
+from checkers.register.by_key import numbers_by_key, search_keys, told_stuck
 from checkers.register.machines import register
-from checkers.register.operations import Operations, sources
-from checkers.register.search import Call, Found, in_turns, linearize
+from checkers.register.operations import Ints, Operations, sources
+from checkers.register.search import Call, Found, linearize
 from checkers.register.words import Narrator
 from checkers.register.zones import Conflict, Disorder, Zones, zones
 from harness.verdict import Validity, worst
 
-_BEFORE: Final = 5  # operations that are told of what a search could put in order
+_VALUES: Final = 5  # of a chain that are told
 
 
 class Judgement(NamedTuple):
@@ -64,24 +64,20 @@ def linearizability(
     searched = np.flatnonzero(found.ambiguous).tolist()
     if searched and evidence.counts:
         tell(evidence)
-    verdicts: list[Validity] = [not by_zones.broken.any()]
-    notes = []
-    for own, result in _searches(history, ops, searched, deadline):
-        verdicts.append("unknown" if result.valid is None else result.valid)
-        if result.valid is None:
-            notes.append(words.narrator.key(int(own[0])))
-        elif not result.valid:
-            evidence.add("non-linearizable", words.stuck, own, result)
-            if evidence.counts["non-linearizable"] <= SHOWN_OF_EACH:
-                tell(evidence)
-    note = f"the search did not end in time for {', '.join(notes[:SHOWN_OF_EACH])}" if notes else ""
+
+    def search(own: Ints, until: float) -> Found:
+        initial = int(ops.initial[ops.key[own[0]]])
+        return linearize(calls_of(ops, own, history.n), register(initial), until)
+
+    parts = numbers_by_key(ops, searched)
+    verdicts, note = search_keys(parts, search, words.stuck, evidence, tell, narrator=words.narrator, deadline=deadline)
     details = {
         "operations": len(ops.kind),
         "keys": len(np.unique(ops.key)),
         "keys_searched": len(searched),
-        "keys_broken": int(by_zones.broken.sum()) + sum(valid is False for valid in verdicts[1:]),
+        "keys_broken": int(by_zones.broken.sum()) + sum(valid is False for valid in verdicts),
     }
-    return Judgement(worst(verdicts), evidence, details, note)
+    return Judgement(worst([not by_zones.broken.any(), *verdicts]), evidence, details, note)
 
 
 def _tell_zones(by_zones: Zones, evidence: Evidence, words: _Words) -> None:
@@ -92,21 +88,6 @@ def _tell_zones(by_zones: Zones, evidence: Evidence, words: _Words) -> None:
         evidence.add("CyclicCO", words.circular, blocks.circular.tolist())
     evidence.add_all("non-linearizable", by_zones.disorders, words.disorder)
     evidence.add_all("non-linearizable", by_zones.conflicts, words.conflict)
-
-
-def _searches(history: Any, ops: Operations, keys: list[int], deadline: float) -> Iterator[tuple[Any, Found]]:
-    """Of each of these keys the numbers of its operations, and how the search ended."""
-    if not keys:
-        return
-    order = np.argsort(ops.key, kind="stable")
-    bounds = np.searchsorted(ops.key[order], np.arange(len(ops.initial) + 1))
-    parts = [order[bounds[key] : bounds[key + 1]] for key in keys]
-
-    def search(key: int, own: Any, until: float) -> Found:
-        return linearize(calls_of(ops, own, history.n), register(int(ops.initial[key])), until)
-
-    for place, found in in_turns([partial(search, *each) for each in zip(keys, parts, strict=True)], deadline):
-        yield parts[place], found
 
 
 def calls_of(ops: Operations, own: Any, n: int) -> list[Call]:
@@ -187,7 +168,7 @@ class _Words:
         values = list(dict.fromkeys(say.value(int(each)) for each in members[np.argsort(parts, kind="stable")][:200]))
         if head >= total:
             values.insert(0, say.expected(int(members[np.argmin(parts)])))
-        shown = values if len(values) <= _BEFORE else [*values[:2], "...", *values[-2:]]
+        shown = values if len(values) <= _VALUES else [*values[:2], "...", *values[-2:]]
         value = (
             f"value {values[0]}"
             if len(set(values)) == 1
@@ -203,17 +184,8 @@ class _Words:
         indices = say.indices(sorted({at_done, at_begun, *([head] if head < total else [])}))
         return _Block(first_done, last_begun, told, indices, members.tolist())
 
-    def stuck(self, own: Any, result: Found) -> Told:
-        say = self.narrator
-        assert result.stuck is not None
-        number = int(own[result.stuck])
-        last = [int(own[each]) for each in result.prefix[-_BEFORE:]]
-        text = f"no order of the operations on {say.key(number)} takes in {say.op(number)}: "
-        text += f"when it {say.done(number)}, the value could only be {self._values(result.states)}. "
-        text += f"The longest order that fits has {len(result.prefix)} operations" + (
-            f" and ends with {say.listed(last)}." if last else "."
-        )
-        return say.indices([*last, number]), text
+    def stuck(self, own: Ints, found: Found) -> Told:
+        return told_stuck(self.narrator, own.tolist(), found, self._values(found.states))
 
     def _values(self, slots: list[int]) -> str:
         ops = self.narrator.ops
