@@ -121,13 +121,13 @@ def _intermediate_reads(here: Reads, diverging: Longs) -> Longs:
 def _own_order(here: Reads) -> Longs:
     """Two appends of one transaction to one key, the later of which was seen before the earlier one, or without it."""
     ops, groups = here.ops, here.groups
-    of_row = np.full(len(ops.what), NONE, np.int32)
-    of_row[here.wrote.row] = here.first
     writes = np.flatnonzero(ops.what[groups.row] == WRITE)
     one, other = writes[:-1], writes[1:]
     same = groups.code[one] == groups.code[other]
     one, other = groups.row[one[same]], groups.row[other[same]]
-    odd = (of_row[other] >= 0) & ((of_row[one] < 0) | (of_row[one] > of_row[other]))
+    of_row = here.wrote.of_row
+    earlier, later = here.first[of_row[one]], here.first[of_row[other]]
+    odd = (later >= 0) & ((earlier < 0) | (earlier > later))
     return np.stack((one[odd], other[odd]), axis=1)
 
 
@@ -180,8 +180,7 @@ def _suspicious(here: Reads) -> Iterator[Longs]:
     following[following == len(row)] = NONE
     following[(following < 0) | (code[following] != code)] = NONE
 
-    of_row = np.full(len(ops.what), NONE, np.int32)
-    of_row[here.wrote.row] = np.arange(len(here.wrote.row), dtype=np.int32)
+    of_row = here.wrote.of_row
     odd = lists.what[row] == DIVERGING
     again = np.flatnonzero(~is_write & (previous >= 0))
     before = previous[again]

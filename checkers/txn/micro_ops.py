@@ -121,6 +121,13 @@ class Written(NamedTuple):
     seen: Ints
     twice: Ints
 
+    @property
+    def of_row(self) -> Ints:
+        """Of each row of the micro-operations, the write that it is, or -1."""
+        found = np.full(len(self.seen), -1, np.int32)
+        found[self.row] = np.arange(len(self.row), dtype=np.int32)
+        return found
+
 
 def written(ops: MicroOps, status: NDArray[np.int8], showing: Mask) -> Written:
     """Find which write each row shows.

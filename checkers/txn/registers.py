@@ -98,11 +98,9 @@ def register_facts(history: Any) -> RegisterFacts:
 def _installed(ops: MicroOps, wrote: Written, groups: Groups) -> _Installed:
     """The initial versions, and the last write of each group."""
     m = len(ops.keys)
-    of_row = np.full(len(ops.what), NONE, np.int32)
-    of_row[wrote.row] = np.arange(len(wrote.row), dtype=np.int32)
     writes = np.flatnonzero(ops.what[groups.row] == WRITE)
     last = writes[last_of_each(groups.code[writes])]
-    write = of_row[groups.row[last]]
+    write = wrote.of_row[groups.row[last]]
     of_write = np.full(len(wrote.row), NONE, np.int32)
     of_write[write] = np.arange(m, m + len(write), dtype=np.int32)
     initial = np.full(m, NONE, np.int32)
