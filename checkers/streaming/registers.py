@@ -2,26 +2,7 @@
 
 Every ``block`` operations what is kept is decided by zones (``checkers.register.zones`` has the terms: a block is a
 write, its reads, and the cas that follow; f is its first completion, s its last invocation). Then as much as possible
-is folded away. For each key let L be the smallest invocation among its open operations, or the present. Whatever comes
-later is invoked at L or later; but for writes of unknown outcome that nobody has seen, which are kept beside.
-
-- Let the top be the block with the greatest s among those with f < L. Any other block B with f(B) < L and
-  f(B) < s(top) comes before the top. A new member of B would be invoked after f(top), so the top would come before B,
-  too: a violation. So B gets no new member, and can be forgotten: who sees its values later sees what nobody wrote, and
-  is rightly refused.
-- Nothing that B would still forbid is lost. Let a block X be refused by B later: f(X) < s(B) and f(B) < s(X). f(X)
-  never falls, and what completes later does so after s(B), so f(X) < s(B) is true now, and only s(X) grows, by a new
-  member invoked at L or later. As s(B) <= s(top), f(X) < s(top), and f(top) < L: the top refuses X in its place. (X is
-  not the top, or B and the top would contradict each other now.) A new top has a greater s, and its f is below the
-  new L, so what is said of the top holds of the next one.
-- In a block whose parts are in order let q be the greatest part with an operation completed before L. Anything new in a
-  part before q would complete, or be invoked, against the order. So all before q is dropped, and q's own write
-  becomes the head; its closed reads, and what is dropped, are put into its interval: it ends with the first of them
-  and begins with the last. f and s stay what they were. No disorder comes of that: all of them are invoked before L,
-  and all that stays completes at L or later.
-
-A write of unknown outcome that shows up late is a block of its own and enters with all its interval, so the above
-holds of it; a cas of unknown outcome whose expected value was forgotten would join a block that takes no members.
+is folded away (``checkers.streaming.register_folding`` has what, and why no later verdict needs it).
 
 Where a value was written twice and seen the key is left to the check afterwards: the verdict is then "unknown".
 """
@@ -34,17 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkers.models import rules_out
-from checkers.register.columns import CAS, READ, REGISTER_F, WRITE, RegisterEncoder
+from checkers.register.columns import CAS, READ, REGISTER_F, RegisterEncoder
 from checkers.register.operations import Operations, seen, sources
 from checkers.register.zones import Zones, zones
+from checkers.streaming.register_folding import COMPLETED, INVOKED, KEY, KIND, NEVER, OLD, VALUE, WIDTH, folded
 from harness.names import NIL
 from harness.op import INFO, INVOKE, OK, Op
 from harness.verdict import Anomaly, Verdict
 
 BLOCK: Final = 8192
-
-_NEVER: Final = 1 << 62  # completed, of what has an unknown outcome
-_WIDTH: Final = 6  # kind, key, value, old, invoked, completed
 
 Ints = NDArray[np.int64]
 
@@ -76,7 +55,7 @@ class StreamingRegisters:
         self._open: dict[int | str, _Call] = {}
         self._unseen: dict[tuple[int, int], list[_Call]] = {}  # by key and value
         self._fresh: list[_Call] = []
-        self._kept = np.zeros((0, _WIDTH), np.int64)
+        self._kept = np.zeros((0, WIDTH), np.int64)
         self._keys: dict[int, int] = {}
         self._repeated: set[int] = set()  # keys with a value that was written twice and seen
         self._operations = 0
@@ -108,7 +87,7 @@ class StreamingRegisters:
         key, value, old = self._encoder.encode(op)[0]
         if op.type == INVOKE:
             key = self._keys.setdefault(key, len(self._keys))
-            self._open[op.process] = _Call(REGISTER_F[op.f], key, value, old, at, _NEVER)
+            self._open[op.process] = _Call(REGISTER_F[op.f], key, value, old, at, NEVER)
             return
         call = self._open.pop(op.process)
         self._operations += 1
@@ -136,17 +115,17 @@ class StreamingRegisters:
         if self.violation is not None:
             return
         open_calls = [call for call in self._open.values() if call.kind != READ]
-        table = np.array(self._fresh, np.int64).reshape(-1, _WIDTH)
-        table = np.concatenate((self._kept, table, np.array(open_calls, np.int64).reshape(-1, _WIDTH)))
+        table = np.array(self._fresh, np.int64).reshape(-1, WIDTH)
+        table = np.concatenate((self._kept, table, np.array(open_calls, np.int64).reshape(-1, WIDTH)))
         is_open = np.zeros(len(table), bool)
         is_open[len(table) - len(open_calls) :] = True
         late = self._asked_for(table)
-        table = np.concatenate((table, np.array(late, np.int64).reshape(-1, _WIDTH)))
+        table = np.concatenate((table, np.array(late, np.int64).reshape(-1, WIDTH)))
         is_open = np.concatenate((is_open, np.zeros(len(late), bool)))
         self._fresh.clear()
         self._largest = max(self._largest, len(table))
         if self._repeated:
-            own = ~np.isin(table[:, 1], list(self._repeated))
+            own = ~np.isin(table[:, KEY], list(self._repeated))
             table, is_open = table[own], is_open[own]
             late = [call for call in late if call.key not in self._repeated]
         end = self._entries
@@ -164,14 +143,21 @@ class StreamingRegisters:
         self.violation = _told(decided, table)
         if self.violation is None:
             known = ~np.isin(ops.key, list(self._repeated))
-            self._kept = self._folded(table, is_open, known, decided)
+            self._kept = folded(table, is_open, known, decided, self._low())
+
+    def _low(self) -> Ints:
+        """Of each key, the smallest invocation among its open operations, or the present."""
+        low = np.full(len(self._keys), self._entries, np.int64)
+        for call in self._open.values():
+            low[call.key] = min(low[call.key], call.invoked)
+        return low
 
     def _asked_for(self, table: Ints) -> list[_Call]:
         """Takes those out of the unseen whose values were seen, or may have been."""
         if not self._unseen:
             return []
-        observed = np.where(table[:, 0] == READ, table[:, 2], table[:, 3])
-        asked = [*zip(table[:, 1].tolist(), observed.tolist(), strict=True)]
+        observed = np.where(table[:, KIND] == READ, table[:, VALUE], table[:, OLD])
+        asked = [*zip(table[:, KEY].tolist(), observed.tolist(), strict=True)]
         late: list[_Call] = []
         while asked:
             calls = self._unseen.pop(asked.pop(), ())
@@ -179,80 +165,18 @@ class StreamingRegisters:
             asked += [(call.key, call.old) for call in calls if call.kind == CAS]
         return late
 
-    def _folded(self, table: Ints, is_open: NDArray[np.bool_], known: NDArray[np.bool_], decided: Zones) -> Ints:
-        """What must be kept of the operations that happened."""
-        keys, total = len(self._keys), len(table)
-        low = np.full(keys, self._entries, np.int64)
-        for call in self._open.values():
-            low[call.key] = min(low[call.key], call.invoked)
-        key, invoked, completed = table[:, 1], table[:, 4], table[:, 5]
-        head, part = decided.blocks.head, decided.blocks.part
-        known = known & (head >= 0)
-        table, is_open = table[known], is_open[known]
-        key, invoked, completed, head, part = (each[known] for each in (key, invoked, completed, head, part))
-        first, last = np.full(total + keys, _NEVER), np.full(total + keys, -2)
-        first[total:] = -1
-        np.minimum.at(first, head, completed)
-        np.maximum.at(last, head, invoked)
-        held = np.zeros(total + keys, bool)
-        held[head[is_open]] = True
-
-        key_of = np.zeros(total + keys, np.int64)
-        key_of[total:] = np.arange(keys)
-        key_of[head] = key
-        exists = np.zeros(total + keys, bool)
-        exists[total:] = True
-        exists[head] = True
-        fit = np.flatnonzero(exists & (first < low[key_of]))
-        fit = fit[np.lexsort((last[fit], key_of[fit]))]
-        top = np.full(keys, -1, np.int64)
-        top[key_of[fit]] = fit  # the last one assigned has the greatest s
-        gone = np.zeros(total + keys, bool)
-        gone[fit] = (fit != top[key_of[fit]]) & (first[fit] < last[top[key_of[fit]]])
-        gone &= ~held
-        stays = ~gone[head] & ~is_open
-        return _trimmed(table[stays], head[stays], part[stays], low, held, total)
-
-
-def _trimmed(  # noqa: PLR0917 (columns)
-    table: Ints, head: Ints, part: Ints, low: Ints, held: NDArray[np.bool_], total: int
-) -> Ints:
-    """Blocks without what is behind their last closed part; ``held`` ones, of which something is open, as they are."""
-    table = table.copy()
-    free = ~held[head]
-    closed = free & (table[:, 5] < low[table[:, 1]])
-    depth = part // 2
-    until = np.full(len(held), -1, np.int64)
-    np.maximum.at(until, head[closed], depth[closed])
-    behind = free & (depth < until[head])
-    now = free & (depth == until[head])
-    into = behind | (now & closed) | (now & (part % 2 == 0))
-    first, last = np.full(len(held), _NEVER), np.full(len(held), -2)
-    first[total:] = -1
-    np.minimum.at(first, head[into], table[into, 5])
-    np.maximum.at(last, head[into], table[into, 4])
-    new = now & (part % 2 == 0)
-    table[new, 4], table[new, 5] = last[head[new]], first[head[new]]
-    table[new, 0], table[new, 3] = WRITE, NIL
-    # The beginning of a key has no row: one read of the initial value stands for all.
-    of_beginning = np.flatnonzero(now & closed & (depth == 0) & (head >= total))
-    of_beginning = of_beginning[table[of_beginning, 4] == last[head[of_beginning]]]
-    keep = ~into | new
-    keep[of_beginning] = True
-    return table[keep]
-
 
 def _operations(table: Ints, keys: int, end: int) -> Operations:
-    values = np.concatenate((table[:, 2], table[:, 3], np.array([NIL], np.int64)))
+    values = np.concatenate((table[:, VALUE], table[:, OLD], np.array([NIL], np.int64)))
     dense = np.unique(values, return_inverse=True)[1].astype(np.int64)
     stride, n = int(dense.max()) + 1, len(table)
     return Operations(
-        table[:, 0].astype(np.int8),
-        table[:, 1],
-        table[:, 1] * stride + dense[:n],
-        table[:, 1] * stride + dense[n:-1],
-        table[:, 4],
-        np.minimum(table[:, 5], end),
+        table[:, KIND].astype(np.int8),
+        table[:, KEY],
+        table[:, KEY] * stride + dense[:n],
+        table[:, KEY] * stride + dense[n:-1],
+        table[:, INVOKED],
+        np.minimum(table[:, COMPLETED], end),
         np.zeros(n, np.int64),
         np.arange(keys, dtype=np.int64) * stride + dense[-1],
     )
@@ -260,7 +184,7 @@ def _operations(table: Ints, keys: int, end: int) -> Operations:
 
 def _told(decided: Zones, table: Ints) -> Anomaly | None:
     blocks = decided.blocks
-    at = np.maximum(table[:, 4], 0)
+    at = np.maximum(table[:, INVOKED], 0)
     if len(blocks.thin_air):
         name, concerned = "ThinAirRead", blocks.thin_air[:1]
         why = "saw what nobody wrote, what a failed operation would have written, or what had been overwritten before"
@@ -274,7 +198,7 @@ def _told(decided: Zones, table: Ints) -> Anomaly | None:
     elif decided.conflicts:
         name, blocks_of = "non-linearizable", decided.conflicts[0][:2]
         members = [np.flatnonzero(blocks.head == head) for head in blocks_of]
-        last = [each[np.argmax(table[each, 4])] for each in members if len(each)]
+        last = [each[np.argmax(table[each, INVOKED])] for each in members if len(each)]
         concerned = np.array([*blocks_of, *last])
         why = "fit no order: each must come before the other, by what was read and by time"
     else:
