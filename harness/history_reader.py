@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.columns import Chunk, ChunkHeader, read_chunks
 from harness.exit_codes import UsageError
 from harness.formats.bulk import Refused, chunk_of
-from harness.formats.form import Block, Format, Malformed, refused
+from harness.formats.form import Block, Format, doubted, refused
 from harness.formats.tell import format_of
 from harness.history_source import Source
 from harness.op import Op
@@ -54,12 +54,9 @@ def first_ops(source: Source, count: int) -> list[Op]:
     Raises:
         UsageError: already these are not a history, or there are none.
     """
-    blocks = format_of(source).blocks(source)
     warnings = len(source.warnings)
-    try:
-        found = list(itertools.islice((op for block in blocks for op in block.ops), count))
-    except Malformed as error:
-        raise refused(source, error.at, error.reason) from None
+    blocks = doubted(source, format_of(source).blocks(source))
+    found = list(itertools.islice((op for block in blocks for op in block.ops), count))
     if not found:
         raise UsageError(f"{source.name} has no operations")
     del source.warnings[warnings:]  # who reads it all will say it again
@@ -79,17 +76,14 @@ def _no_collection() -> Iterator[None]:
 
 
 def _chunks(source: Source, form: Format, encoder: RowEncoder, blocks: Iterator[Block]) -> Iterator[Chunk]:
-    try:
-        for block in blocks:
-            try:
-                yield chunk_of(block, encoder)
-            except Refused as error:
-                at = block.start + int(block.lengths[: error.position].sum())
-                length = int(block.lengths[error.position])
-                at += form.lead(source.read(at, at + length))
-                raise refused(source, at, error.reason, encoder.name) from None
-    except Malformed as error:
-        raise refused(source, error.at, error.reason) from None
+    for block in doubted(source, blocks):
+        try:
+            yield chunk_of(block, encoder)
+        except Refused as error:
+            at = block.start + int(block.lengths[: error.position].sum())
+            length = int(block.lengths[error.position])
+            at += form.lead(source.read(at, at + length))
+            raise refused(source, at, error.reason, encoder.name) from None
 
 
 def _chunks_that_fit(source: Source, columns: Path, encoder: RowEncoder) -> list[Chunk]:

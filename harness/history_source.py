@@ -101,6 +101,10 @@ class Source:
         if rest:
             yield rest
 
+    def warn_of_torn_line(self) -> None:
+        """Note that the last line is torn, and was left out."""
+        self.warnings.append(f"the last line of {self.name} is torn and was left out")
+
     def line_of(self, at: int) -> int:
         """The number of the line, from 1, in which the byte ``at`` is."""
         newlines = 0

@@ -63,24 +63,32 @@ def judge(
     coverage = Coverage(**cls.MINIMUMS, faults={name: NEMESES[name].kinds for name in nemeses})
     checkers = [*cls(options, run_id="check").checkers(), coverage]
     context = CheckContext(options, cls.claim, tuple(models), deadline, client_anomalies=client_anomalies)
-    context.tell = _telling(Results(workload=workload, claim=cls.claim, asked=list(context.asked)), tell)
-    verdicts = run_checks(checkers, history, context)
-    if not simulated:
-        tell_origin(verdicts)
-    valid = merge(verdicts)
-    return Results(
-        stage="judged",
-        valid=valid,
-        exit_code=int(exit_code(valid, interrupted=interrupted)),
+    about = Results(
         workload=workload,
         claim=cls.claim,
         asked=list(context.asked),
-        models=together(verdict.models for verdict in verdicts),
-        verdicts=verdicts,
-        history_sha256=history.sha256(),
         interrupted=interrupted,
         exceeds_assumptions=any(beyond_assumptions(kind) for kind in kinds),
         warnings=list(history.warnings),
+    )
+    context.tell = _telling(about, tell)
+    verdicts = run_checks(checkers, history, context)
+    if not simulated:
+        tell_origin(verdicts)
+    return _judged(about, verdicts, history)
+
+
+def _judged(about: Results, verdicts: list[Verdict], history: History) -> Results:
+    """What the verdicts come to together; ``about`` says what was judged."""
+    valid = merge(verdicts)
+    return msgspec.structs.replace(
+        about,
+        stage="judged",
+        valid=valid,
+        exit_code=int(exit_code(valid, interrupted=about.interrupted)),
+        models=together(verdict.models for verdict in verdicts),
+        verdicts=verdicts,
+        history_sha256=history.sha256(),
         took_s=sum(verdict.took_s for verdict in verdicts),
     )
 
@@ -92,7 +100,7 @@ def _telling(about: Results, tell: Callable[[Results], None]) -> Callable[[Verdi
     def hear(verdict: Verdict) -> None:
         verdicts[verdict.checker] = verdict
         found = list(verdicts.values())
-        models = together(each.models for each in found)
+        models = together([about.models, *(each.models for each in found)])
         valid = False if any(each.valid is False for each in found) else "unknown"
         tell(msgspec.structs.replace(about, valid=valid, models=models, verdicts=found))
 
@@ -165,30 +173,19 @@ def judge_file(
     if key_order and chosen.with_key_order is None:
         raise UsageError(f"--key-order is for rw-register histories, and {path} is a {chosen.name} history")
     checkers = chosen.with_key_order(key_order) if key_order and chosen.with_key_order else chosen.checkers()
-    about = Results(kind=chosen.name, asked=list(asked))
+    about = Results(kind=chosen.name, asked=list(asked), models=dict.fromkeys(chosen.models, "unknown"))
     tell(about)
     history = History.load(source, chosen.encoder())
     about.warnings += history.warnings
     hear = _telling(about, tell)
     context = CheckContext(models=asked, deadline=deadline, tell=lambda verdict: hear(_numbered(verdict, history)))
     verdicts = [_numbered(verdict, history) for verdict in run_checks(checkers, history, context)]
-    valid = merge(verdicts)
-    warnings = list(history.warnings)
-    if valid is True and not ((history.type == OK_CODE) & (history.process >= 0)).any():
-        valid = "unknown"
-        warnings.append("no operation is known to have happened, so nothing was shown")
-    return Results(
-        stage="judged",
-        valid=valid,
-        exit_code=int(exit_code(valid, interrupted=False)),
-        kind=chosen.name,
-        asked=list(asked),
-        models=together(verdict.models for verdict in verdicts),
-        verdicts=verdicts,
-        history_sha256=history.sha256(),
-        warnings=warnings,
-        took_s=sum(verdict.took_s for verdict in verdicts),
-    ), history
+    results = _judged(about, verdicts, history)
+    if results.valid is True and not ((history.type == OK_CODE) & (history.process >= 0)).any():
+        results.valid = "unknown"
+        results.exit_code = int(exit_code(results.valid, interrupted=False))
+        results.warnings.append("no operation is known to have happened, so nothing was shown")
+    return results, history
 
 
 def _numbered(verdict: Verdict, history: History) -> Verdict:

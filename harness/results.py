@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 import msgspec
@@ -52,7 +53,10 @@ class Results(msgspec.Struct):
 
     def counts(self) -> dict[str, int]:
         """How many anomalies of each name were found, also where few are told."""
-        return {name: number for verdict in self.verdicts for name, number in verdict.counts.items()}
+        total: Counter[str] = Counter()
+        for verdict in self.verdicts:
+            total.update(verdict.counts)
+        return dict(total)
 
 
 def exit_code(valid: Validity, *, interrupted: bool) -> ExitCode:

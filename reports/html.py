@@ -7,7 +7,7 @@ Nothing in it runs: there is no script, and the page forbids itself to load or e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def render_report(spec: Mapping[str, Any], results: Results, history: History, b
         "claim": CLAIMS.get(results.claim, ""),
         "models": _models(results),
         "cluster": _cluster(spec),
-        "anomaly_counts": _merged(verdict.counts for verdict in results.verdicts),
+        "anomaly_counts": results.counts(),
         "first": first,
         "others": evidence[1:],
         "others_left_out": max(len(found) - _OTHERS - 1, 0),
@@ -220,13 +220,6 @@ def _cluster(spec: Mapping[str, Any]) -> str:
         return str(where)
     nodes = spec.get("nodes")
     return f"the simulated cluster ({count(nodes, 'store')})" if isinstance(nodes, int) else "the simulated cluster"
-
-
-def _merged(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for each in counts:
-        total.update(each)
-    return dict(total)
 
 
 def _notes(spec: Mapping[str, Any], results: Results, seen: Overview) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ import msgspec
 
 from harness.exit_codes import UsageError
 from harness.formats.edn_writer import edn_line
-from harness.formats.form import Malformed, refused
+from harness.formats.form import doubted
 from harness.formats.tell import format_of
 from harness.history_source import Source
 from harness.op import Op
@@ -55,13 +55,10 @@ def convert(source: Source, target: str) -> None:
 
 def _ops(source: Source) -> Iterator[Op]:
     time = 0
-    try:
-        for block in format_of(source).blocks(source):
-            for op in block.ops:
-                op.time = time = max(time, op.time)
-                yield op
-    except Malformed as error:
-        raise refused(source, error.at, error.reason) from None
+    for block in doubted(source, format_of(source).blocks(source)):
+        for op in block.ops:
+            op.time = time = max(time, op.time)
+            yield op
 
 
 def _writer(target: str) -> Callable[[Op], bytes]:

@@ -1,11 +1,11 @@
 """EDN at the speed of JSON: whole blocks of simple operations are turned into JSON lines by replacing bytes.
 
 Keys become ``"key":``, other keywords ``"keyword"``, nil null, spaces commas; strings without a backslash are taken out
-before and put back unchanged. Which keywords there are, and what stands
-around them, is learned from operations that were read token by token. It does not matter whether a replacement meets
-what it was meant for: every colon in the outcome stands for the blank behind a keyword, every comma for another blank,
-every bracket and every number for itself. So where the outcome is JSON at all, its objects are the maps, its arrays the
-vectors, with the same in them in the same order. Where it is not, the operations are read token by token.
+before and put back unchanged. Which keywords there are, and what stands around them, is learned from operations that
+were read token by token. It does not matter whether a replacement meets what it was meant for: every colon in the
+outcome stands for the blank behind a keyword, every comma for another blank, every bracket and every number for itself.
+So where the outcome is JSON at all, its objects are the maps, its arrays the vectors, with the same in them in the same
+order. Where it is not, the operations are read token by token.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ class _Reader:
         if begin < len(text) and _NEXT.search(text, begin):
             self._error = Malformed(self._at + begin, "not EDN: what begins here does not end")
         elif begin < len(text):
-            self._source.warnings.append(f"the last line of {self._source.name} is torn and was left out")
+            self._source.warn_of_torn_line()
         elif self._closing:
             self._source.warnings.append(f"{self._source.name} ends before its list does")
         self._done = True

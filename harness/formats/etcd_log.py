@@ -42,7 +42,7 @@ class EtcdLog:
                     if line.endswith(b"\n"):
                         error = Malformed(at, str(problem))
                     else:
-                        source.warnings.append(f"the last line of {source.name} is torn and was left out")
+                        source.warn_of_torn_line()
                     break
                 ops.append(op)
                 lengths.append(len(line))

@@ -83,6 +83,18 @@ class Malformed(Exception):
         self.reason = reason
 
 
+def doubted(source: Source, blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks.
+
+    Raises:
+        UsageError: it is not a history; one sentence, with the line.
+    """
+    try:
+        yield from blocks
+    except Malformed as error:
+        raise refused(source, error.at, error.reason) from None
+
+
 def block_of(ops: Sequence[Op], start: int, lengths: Ints) -> Block:
     """Put a block together.
 

@@ -38,7 +38,7 @@ class JsonLines:
                 if reader.error is not None:
                     raise reader.error
                 if reader.torn:
-                    source.warnings.append(f"the last line of {source.name} is torn and was left out")
+                    source.warn_of_torn_line()
                     return
             else:
                 yield block
