@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -174,29 +175,28 @@ class _Telling(Telling):
 
     def future(self, row: int) -> Told:
         """A list with an element that its reader appended later."""
-        value = next(self._inside(row, "future-read"))[0]
+        value = next(self._contradictions(row, "future-read"))[0]
         ops = self._facts.ops
-        own = np.flatnonzero((ops.txn == ops.txn[row]) & (ops.what == WRITE) & (ops.key == ops.key[row]))
-        later = int(own[ops.value[own] == value][0])
+        later = next(each for each in self._beside(row) if ops.what[each] == WRITE and ops.value[each] == value)
         return [self._txn(row)], f"{self._read(row)}, with {self._words.value(later)}, which it appended only later."
 
     def internal(self, row: int) -> Told:
         """A list that contradicts what its reader had read and appended before."""
-        facts = self._facts
-        mine = np.flatnonzero((facts.ops.txn == facts.ops.txn[row]) & (facts.ops.key == facts.ops.key[row]))
-        before = [each for each in mine.tolist() if each < row and self._lists.what[each] in (WRITE, READ, DIVERGING)]
-        last = next((at for at in reversed(range(len(before))) if self._lists.what[before[at]] != WRITE), 0)
+        before = [each for each in self._beside(row) if each < row]
+        is_write = [bool(self._lists.what[each] == WRITE) for each in before]
+        last = next((at for at in reversed(range(len(before))) if not is_write[at]), 0)
         said = [
-            f"appended {self._words.value(each)}"
-            if self._lists.what[each] == WRITE
-            else f"read it as {self._words.value(each)}"
-            for each in before[last:]
+            f"{'appended' if wrote else 'read it as'} {self._words.value(each)}"
+            for each, wrote in zip(before[last:], is_write[last:], strict=True)
         ]
         return [self._txn(row)], f"{self._read(row)}, after it had {' and '.join(said)}."
 
-    def _inside(self, row: int, name: str):  # noqa: ANN202
-        facts = self._facts
-        mine = np.flatnonzero((facts.ops.txn == facts.ops.txn[row]) & (facts.ops.key == facts.ops.key[row]))
-        kinds = self._lists.what[mine]
-        rows = mine[(kinds == WRITE) | (kinds == READ) | (kinds == DIVERGING)].tolist()
-        return (told for found, at, told in contradictions(rows, facts.ops, self._lists) if found == name and at == row)
+    def _beside(self, row: int) -> list[int]:
+        """All that the transaction of a row did to its key, as far as it counts."""
+        ops = self._facts.ops
+        mine = np.flatnonzero((ops.txn == ops.txn[row]) & (ops.key == ops.key[row]))
+        return mine[np.isin(self._lists.what[mine], (WRITE, READ, DIVERGING))].tolist()
+
+    def _contradictions(self, row: int, name: str) -> Iterator[list[int]]:
+        found = contradictions(self._beside(row), self._facts.ops, self._lists)
+        return (told for each, at, told in found if each == name and at == row)

@@ -15,7 +15,7 @@ from checkers.arrays import first_of_each, last_of_each, last_where
 from checkers.graph.dsg import NONE, Ints, Versions
 from checkers.txn.append_anomalies import Reads, odd_groups, odd_lists
 from checkers.txn.columns import DIVERGING, ELEMENT, READ, WRITE
-from checkers.txn.facts import Facts, Groups, ambiguous_of, committed_of, groups_of
+from checkers.txn.facts import Facts, Groups, ambiguous_of, committed_of, groups_of, several
 from checkers.txn.micro_ops import Longs, Mask, MicroOps, Written, micro_ops_of, transactions_of, written
 from checkers.txn.timeline import Lists, lists_of
 
@@ -203,8 +203,6 @@ def _lost(ops: MicroOps, lists: Lists, groups: Groups) -> list[Longs]:
     read = read[lists.what[read] == READ]
     place = lists.timelines.start[ops.key[read]] + ops.key[read] + ops.value[read]
     count = np.bincount(place, minlength=1)
-    read = read[count[place] > 1]
-    place = lists.timelines.start[ops.key[read]] + ops.key[read] + ops.value[read]
-    order = np.argsort(place, kind="stable")
-    bounds = np.flatnonzero(np.diff(place[order])) + 1
-    return sorted(np.split(read[order], bounds), key=lambda rows: int(rows[0])) if len(read) else []
+    some = count[place] > 1
+    read, place = read[some], place[some]
+    return sorted((read[same] for same in several(place)), key=lambda rows: int(rows[0]))
