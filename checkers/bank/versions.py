@@ -1,15 +1,7 @@
-"""What a bank history says of versions: who committed, who installed what, who read what, and what contradicts itself.
+"""What a bank history says of versions: who installed which, who read which, and what contradicts itself.
 
 A record carries account, balance, version, writer and previous writer, so the version order is known and nothing is
-inferred. From it:
-
-- An ``ok`` operation is committed. A ``fail`` is not, ever. An ``info`` transfer is committed if a committed operation
-  saw its write: its id stands as writer or as previous writer in a record that was read, or as previous writer in one
-  that was written. What such a transfer read counts in turn, so this is a fixed point. Other ``info`` operations
-  constrain nothing.
-- What a committed transfer wrote is known from its own records or, where the client never got so far as to note them,
-  from what others saw.
-- What reading back has shown to be missing of an acknowledged transfer (``checkers.bank.read_back``) was never written.
+inferred. ``checkers.bank.installed`` says who is committed, and what they wrote.
 
 Contradictions, by the name that is nearest in the literature:
 
@@ -26,24 +18,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.arrays import ranges
-from checkers.bank.columns import READ, WRITE
-from checkers.bank.read_back import HalfCommit, read_back
+from checkers.bank.installed import Effects, Flags, Installed, Rows, effects_of
+from checkers.bank.read_back import HalfCommit
 from checkers.bank.slots import Slots
 from checkers.bank.transactions import (
     EMPTY,
     INITIAL,
     SENTINELS,
     Transactions,
-    rows_of,
     transactions_of,
 )
 from checkers.graph.dsg import NONE, Ints, Versions
-from harness.columns import FAIL_CODE, INFO_CODE, OK_CODE
+from harness.columns import FAIL_CODE
 from harness.protocols import ABSENT
-
-Flags = NDArray[np.bool_]
-Rows = NDArray[np.int64]  # positions in the history's rows
 
 
 class Contradictions(NamedTuple):
@@ -88,16 +75,6 @@ class BankFacts(NamedTuple):
     half: list[HalfCommit]
 
 
-class _Installed(NamedTuple):
-    """Writes of committed transactions, one entry each; ``row`` may be another's row that saw it, or ``NONE``."""
-
-    txn: Ints
-    account: NDArray[np.int64]
-    version: NDArray[np.int64]
-    previous: Ints
-    row: NDArray[np.int64]
-
-
 def bank_facts(history: Any) -> BankFacts:
     """Read a history's columns (``checkers.bank.columns``), in time linear in the history.
 
@@ -105,88 +82,7 @@ def bank_facts(history: Any) -> BankFacts:
         ValueError: two operations have the same id.
     """
     txns = transactions_of(history)
-    row_txn = rows_of(history, txns)
-    writer = txns.number_of(history.rows["writer"])
-    previous = txns.number_of(history.rows["previous"])
-    doubtful = txns.doing(history, "transfer") & (txns.status == INFO_CODE)
-    committed = _committed(history, txns, row_txn, doubtful, writer, previous)
-
-    kind = history.rows["kind"]
-    used = _with_sentinels(committed)[row_txn]
-    reads = np.flatnonzero(used & (kind == READ))
-    writes = np.flatnonzero(used & (kind == WRITE))
-    found = read_back(history)
-    if found.half:
-        writes = np.setdiff1d(writes, found.missing)
-    installed = _Installed(
-        row_txn[writes], history.rows["account"][writes], history.rows["version"][writes], previous[writes], writes
-    )
-    if (doubtful & committed).any():
-        hidden = _hidden(history, doubtful & committed, installed, reads, writes, writer, previous)
-        installed = _together(installed, hidden)
-    return _Builder(history, txns, committed, row_txn, writer, previous).build(installed, reads, found.half)
-
-
-def _with_sentinels(flags: Flags) -> Flags:
-    return np.concatenate((flags, np.zeros(SENTINELS, bool)))
-
-
-def _committed(  # noqa: PLR0917 (columns)
-    history: Any, txns: Transactions, row_txn: Ints, doubtful: Flags, writer: Ints, previous: Ints
-) -> Flags:
-    """The fixed point: whoever was seen by a committed operation is committed."""
-    committed = txns.status == OK_CODE
-    if not doubtful.any():
-        return committed
-    left = _with_sentinels(doubtful)
-    # In a row that was written the writer is the transaction itself, which changes nothing.
-    rows = np.flatnonzero(_with_sentinels(committed)[row_txn])
-    while len(rows):
-        seen = np.concatenate((writer[rows], previous[rows]))
-        new = np.unique(seen[left[seen]])
-        left[new] = False
-        committed[new] = True
-        ends = txns.completion[new]
-        ends = ends[ends >= 0]
-        rows = ranges(history.row_start[ends], history.row_start[ends + 1] - history.row_start[ends])
-    return committed
-
-
-def _together(one: _Installed, two: _Installed) -> _Installed:
-    return _Installed(
-        np.concatenate((one.txn, two.txn)),
-        np.concatenate((one.account, two.account)),
-        np.concatenate((one.version, two.version)),
-        np.concatenate((one.previous, two.previous)),
-        np.concatenate((one.row, two.row)),
-    )
-
-
-def _hidden(  # noqa: PLR0917 (columns)
-    history: Any, doubtful: Flags, installed: _Installed, reads: Rows, writes: Rows, writer: Ints, previous: Ints
-) -> _Installed:
-    """Writes that only others tell of: their clients never learned what they wrote, or never came to note it."""
-    doubtful = _with_sentinels(doubtful)
-    noted = doubtful[installed.txn]
-    known = set(zip(installed.txn[noted].tolist(), installed.account[noted].tolist(), strict=True))
-    found: list[tuple[int, int, int, int, int]] = []
-    account, version = history.rows["account"], history.rows["version"]
-
-    seen = reads[doubtful[writer[reads]]]
-    columns = (writer[seen], account[seen], version[seen], previous[seen], seen)
-    for txn, of, number, before, row in zip(*(column.tolist() for column in columns), strict=True):
-        if number > 0 and (txn, of) not in known:
-            known.add((txn, of))
-            found.append((txn, of, number, before, row))
-    for rows in (reads, writes):
-        seen = rows[doubtful[previous[rows]]]
-        columns = (previous[seen], account[seen], version[seen])
-        for txn, of, number in zip(*(column.tolist() for column in columns), strict=True):
-            if number > 1 and (txn, of) not in known:
-                known.add((txn, of))
-                found.append((txn, of, number - 1, EMPTY, NONE))
-    table = np.array(found, np.int64).reshape(-1, 5)
-    return _Installed(table[:, 0].astype(np.int32), table[:, 1], table[:, 2], table[:, 3].astype(np.int32), table[:, 4])
+    return _Builder(history, txns, effects_of(history, txns)).build()
 
 
 class _Builder:
@@ -196,18 +92,15 @@ class _Builder:
     get numbers behind all slots.
     """
 
-    def __init__(  # noqa: PLR0917 (columns)
-        self, history: Any, txns: Transactions, committed: Flags, row_txn: Ints, writer: Ints, previous: Ints
-    ) -> None:
+    def __init__(self, history: Any, txns: Transactions, effects: Effects) -> None:
         self._rows = history.rows
         self._txns = txns
-        self._committed = committed
-        self._row_txn = row_txn
-        self._writer = writer
-        self._previous = previous
+        self._effects = effects
+        self._row_txn, self._writer, self._previous = effects.named
 
-    def build(self, installed: _Installed, reads: Rows, half: list[HalfCommit]) -> BankFacts:
+    def build(self) -> BankFacts:
         """Make the facts of these writes and reads."""
+        installed, reads = self._effects.installed, self._effects.reads
         slots = Slots(installed.account, installed.version, self._rows["account"][reads])
         slot = slots.find(installed.account, installed.version)
         number = self._number(slots, slot, installed)
@@ -218,7 +111,7 @@ class _Builder:
         good = read_version >= 0
         return BankFacts(
             txns=self._txns,
-            committed=self._committed,
+            committed=self._effects.committed,
             row_txn=self._row_txn,
             versions=Versions(self._version_writer, parent),
             version_row=row,
@@ -227,10 +120,10 @@ class _Builder:
             read_txn=self._row_txn[reads[good]],
             read_version=read_version[good],
             contradictions=self._contradictions(bad_writes, bad_reads),
-            half=half,
+            half=self._effects.half,
         )
 
-    def _number(self, slots: Slots, slot: Ints, installed: _Installed) -> Ints:
+    def _number(self, slots: Slots, slot: Ints, installed: Installed) -> Ints:
         order = np.arange(len(slot), dtype=np.int32)
         holder = np.full(slots.count, NONE, np.int32)
         holder[slot] = order
@@ -253,7 +146,7 @@ class _Builder:
                 found[at] = self._further.get((int(slot[at]), int(writer[at])), NONE)
         return found.astype(np.int32, copy=False)
 
-    def _parents(self, slots: Slots, number: Ints, installed: _Installed) -> tuple[Ints, Rows]:
+    def _parents(self, slots: Slots, number: Ints, installed: Installed) -> tuple[Ints, Rows]:
         found = self._find(slots.find(installed.account, installed.version - 1), installed.previous)
         untold = np.flatnonzero(installed.previous == EMPTY)
         for at in untold.tolist():
