@@ -1,11 +1,12 @@
 """EDN at the speed of JSON: whole blocks of simple operations are turned into JSON lines by replacing bytes.
 
 Keys become ``"key":``, other keywords ``"keyword"``, nil null, spaces commas; strings without a backslash are taken out
-before and put back unchanged. Which keywords there are, and what stands around them, is learned from operations that
-were read token by token. It does not matter whether a replacement meets what it was meant for: every colon in the
-outcome stands for the blank behind a keyword, every comma for another blank, every bracket and every number for itself.
-So where the outcome is JSON at all, its objects are the maps, its arrays the vectors, with the same in them in the same
-order. Where it is not, the operations are read token by token.
+before and put back unchanged, and so are maps from integers to integers, which are put back as JSON. Which keywords
+there are, and what stands around them, is learned from operations that were read token by token. It does not matter
+whether a replacement meets what it was meant for: every colon in the outcome stands for the blank behind a keyword,
+every comma for another blank, every bracket and every number for itself. So where the outcome is JSON at all, its
+objects are the maps, its arrays the vectors, with the same in them in the same order. Where it is not, the operations
+are read token by token.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ import msgspec
 from harness.formats.edn_ops import Raw, Whole
 
 _HOLE: Final = b"\x01"  # where a string was
+_MAP_HOLE: Final = b"\x02"  # where a map from integers to integers was
 _MERGED: Final = _HOLE + b":"  # a keyword right behind a string, which could be JSON for a key and its value
 _RECORD: Final = b"#jepsen.history.Op{"
 _PLAIN: Final = (string.ascii_letters + string.digits + " ,\t\n:{}[]-+.*!_?/<>=%&$|").encode()
 _BLANKS: Final = bytes.maketrans(b",\t", b"  ")
 _COMMAS: Final = bytes.maketrans(b" ", b",")
 # Keywords in a row, a key first: in an operation's map most of what stands between two values.
-_ROW: Final = re.compile(rb"([{ ,]+)((?::[^\s,:{}\[\]\x01]+(?:[ ,]+|(?=[}\]])))+)")
-_KEYWORD: Final = re.compile(rb":([^\s,:{}\[\]\x01]+)([ ,]+|[}\]]|)")
+_ROW: Final = re.compile(rb"([{ ,]+)((?::[^\s,:{}\[\]\x01\x02]+(?:[ ,]+|(?=[}\]])))+)")
+_KEYWORD: Final = re.compile(rb":([^\s,:{}\[\]\x01\x02]+)([ ,]+|[}\]]|)")
+_INTEGER: Final = rb"(?:0|-?[1-9]\d{0,17})"
+_INTEGER_MAP: Final = re.compile(rb"\{(?:%b (?:%b|nil)(?:,? |(?=\})))+\}" % (_INTEGER, _INTEGER))
 _ENOUGH: Final = 64  # patterns; whoever uses more keywords than this is read slowly
 
 
@@ -52,7 +56,7 @@ class FastLines:
     def learn(self, text: bytes, value: dict[str, Any]) -> None:
         """Learn the keywords of an operation, which is ``value``."""
         if is_plain(text):
-            text = _without_strings(text)[0].replace(_RECORD, b"{")
+            text = _without_maps(_without_strings(text)[0].replace(_RECORD, b"{"))[0]
             keys = _all_keys(value)
             self._as_is.learn(text, keys)
             self._tidied.learn(_tidy(text), keys)
@@ -64,8 +68,10 @@ class FastLines:
             return None
         if b"#" in text:
             text = text.replace(_RECORD, b"{")
+        text, maps = _without_maps(text)
         for tidied in (self._tidy_first, not self._tidy_first):
             json = self._tidied.to_json(_tidy(text)) if tidied else self._as_is.to_json(text)
+            json = _filled(json, _MAP_HOLE, maps) if maps else json
             raws = self._decode(_with_strings(json, strings) if strings else json, lines)
             if raws is not None:
                 self._tidy_first = tidied
@@ -130,15 +136,32 @@ def _without_strings(text: bytes) -> tuple[bytes, list[bytes]]:
     return _HOLE.join(parts[::2]), parts[1::2]
 
 
+def _without_maps(text: bytes) -> tuple[bytes, list[bytes]]:
+    """The text with holes where maps from integers to integers (or nil) were, and these as JSON."""
+    maps: list[bytes] = []
+
+    def taken(match: re.Match[bytes]) -> bytes:
+        words = match[0][1:-1].replace(b",", b"").replace(b"nil", b"null").split(b" ")
+        maps.append(b'{"%b}' % b',"'.join(map(b'":'.join, zip(words[::2], words[1::2], strict=True))))
+        return _MAP_HOLE
+
+    return _INTEGER_MAP.sub(taken, text), maps
+
+
 def _with_strings(text: bytes, strings: list[bytes]) -> bytes:
     """The strings in their holes again; if some are missing, it will not be JSON."""
-    parts = text.split(_HOLE)
-    if len(parts) != len(strings) + 1:
+    return _filled(text, _HOLE, [b'"%b"' % each for each in strings])
+
+
+def _filled(text: bytes, hole: bytes, pieces: list[bytes]) -> bytes:
+    """The text with the pieces in its holes; nothing if there are more of them, or fewer."""
+    parts = text.split(hole)
+    if len(parts) != len(pieces) + 1:
         return b""
-    filled = [b""] * (2 * len(strings) + 1)
+    filled = [b""] * (2 * len(pieces) + 1)
     filled[::2] = parts
-    filled[1::2] = strings
-    return b'"'.join(filled)
+    filled[1::2] = pieces
+    return b"".join(filled)
 
 
 def _all_keys(value: Any) -> set[str]:

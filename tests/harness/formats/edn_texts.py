@@ -21,6 +21,12 @@ atoms = (
 )  # fmt: skip
 
 
+integer_maps = st.tuples(
+    st.lists(st.tuples(numbers, st.none() | numbers), min_size=1, max_size=3),
+    st.sampled_from([", ", ", ", " ", ",", "  "]),
+).map(lambda drawn: "{" + drawn[1].join(f"{key} {'nil' if value is None else value}" for key, value in drawn[0]) + "}")
+
+
 def _collections(inner):
     vectors = st.lists(inner, max_size=4).flatmap(
         lambda items: st.sampled_from([" ", ", ", "  ", " ,", ""]).map(lambda gap: f"[{gap.join(items)}]")
@@ -31,7 +37,7 @@ def _collections(inner):
     micro = st.tuples(st.sampled_from([":r", ":w", ":append"]), numbers.map(str), inner).map(
         lambda parts: f"[{' '.join(parts)}]"
     )
-    return vectors | maps | micro
+    return vectors | maps | micro | integer_maps
 
 
 edn_values = st.recursive(atoms, _collections, max_leaves=8)

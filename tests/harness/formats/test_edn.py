@@ -181,6 +181,13 @@ def test_the_fast_path_gives_what_the_slow_one_gives(data):
         "[1 ,, 2]",
         "{:value {:f :value :r :w}}",
         "[nil :nilly]",
+        "{0 1}5",
+        "[{0 1}:r]",
+        "{{0 1} 5}",
+        "{-0 1}",
+        "{:r{0 1}}",
+        "{0 1, 0 2}",
+        '{"\x01" "\x02"}',
     ],
 )
 def test_what_looks_like_json_is_not_taken_for_it(value):
@@ -192,6 +199,24 @@ def test_what_looks_like_json_is_not_taken_for_it(value):
         raws = fast.decode(lines, lines.count(b"\n")) if is_plain(lines) else None
         if raws is not None:
             assert raws[-1].value == op_of(line, 4).value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("{0 10, 1 -20}", {"0": 10, "1": -20}),
+        ("{0 10 1 20}", {"0": 10, "1": 20}),
+        ("[{-3 nil}, {4 5}]", [{"-3": None}, {"4": 5}]),
+        ('[{1 2} "{3 4} :r"]', [{"1": 2}, "{3 4} :r"]),
+    ],
+)
+def test_maps_of_integers_are_read_fast(value, told):
+    line = b"{:index 4, :time 5, :type :ok, :process 0, :f :read, :value %b}\n" % value.encode()
+    fast = FastLines()
+    fast.learn(line, read_value(line)[0])
+    [first, second] = fast.decode(line + line, 2) or [None, None]
+    assert first is not None
+    assert first.value == second.value == told == op_of(line, 4).value
 
 
 def settle(raw):
