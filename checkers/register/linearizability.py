@@ -67,7 +67,7 @@ def linearizability(
 
     def search(own: Ints, until: float) -> Found:
         initial = int(ops.initial[ops.key[own[0]]])
-        return linearize(calls_of(ops, own, history.n), register(initial), until)
+        return linearize(search_calls(ops, own, history.n), register(initial), until)
 
     parts = numbers_by_key(ops, searched)
     verdicts, note = search_keys(parts, search, words.stuck, evidence, tell, narrator=words.narrator, deadline=deadline)
@@ -90,7 +90,7 @@ def _tell_zones(by_zones: Zones, evidence: Evidence, words: _Words) -> None:
     evidence.add_all("non-linearizable", by_zones.conflicts, words.conflict)
 
 
-def calls_of(ops: Operations, own: Any, n: int) -> list[Call]:
+def search_calls(ops: Operations, own: Any, n: int) -> list[Call]:
     """The calls of a search; values are slots."""
     columns = (ops.kind, ops.slot, ops.old_slot, ops.invoked, ops.completed)
     rows = zip(*(column[own].tolist() for column in columns), strict=True)

@@ -154,12 +154,11 @@ class _Search:
     def _open_writes(self) -> list[int]:
         """At each event, the bits of the writes that are open there and will complete."""
         found, writes = [], 0
-        for at, begins in self._events:
+        for at, _ in self._events:
             call = self._calls[at]
             found.append(writes)
             if call.action[0] == WRITE and call.completed is not None:
                 writes ^= self._bit[at]
-            del begins
         return found
 
     def run(self, deadline: float) -> Found:

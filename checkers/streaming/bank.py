@@ -15,7 +15,6 @@ from array import array
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from checkers.bank.columns import BankEncoder
 from checkers.bank.snapshots import misread_snapshots
@@ -37,6 +36,7 @@ from checkers.streaming.window import (
     ROW_WIDTH,
     WIDTH,
     WRITER,
+    Ints,
     Window,
     owned_by,
     who,
@@ -47,8 +47,6 @@ from harness.protocols import ABSENT, CheckContext
 from harness.verdict import Anomaly, Verdict
 
 BLOCK: Final = 8192
-
-Ints = NDArray[np.int64]
 
 
 class StreamingBank:

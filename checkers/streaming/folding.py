@@ -31,16 +31,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-from numpy.typing import NDArray
 
 from checkers.bank.columns import OLD_SNAPSHOT
+from checkers.bank.installed import Flags
 from checkers.bank.versions import BankFacts
 from checkers.graph.dsg import Dependencies
 from checkers.graph.realtime import NEVER, Intervals
 from checkers.streaming.window import ACCOUNT, COMPLETED, FLAGS, INVOKED, OWNER, STATUS, Window
 from harness.columns import OK_CODE
-
-Flags = NDArray[np.bool_]
 
 
 def foldable(window: Window, facts: BankFacts, graph: Dependencies, intervals: Intervals, cut: int) -> Flags:

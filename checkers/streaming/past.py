@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from checkers.bank.columns import OLD_SNAPSHOT, READ, WRITE
+from checkers.bank.installed import Flags
 from checkers.bank.snapshots import old_snapshots
 from checkers.bank.transactions import SENTINELS
 from checkers.bank.versions import BankFacts
@@ -36,6 +36,7 @@ from checkers.streaming.window import (
     WRITER,
     Floor,
     Floors,
+    Ints,
     Window,
     owned_by,
     who,
@@ -43,9 +44,6 @@ from checkers.streaming.window import (
 from harness.columns import OK_CODE
 from harness.protocols import ABSENT
 from harness.verdict import Anomaly
-
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 class Admitted(NamedTuple):

@@ -29,21 +29,18 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from checkers.register.columns import WRITE
+from checkers.register.operations import Bools, Ints
 from checkers.register.zones import Zones
 from harness.names import NIL
-
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 # Columns of a table of operations; keys are numbered from 0.
 KIND, KEY, VALUE, OLD, INVOKED, COMPLETED, WIDTH = range(7)
 NEVER: Final = 1 << 62  # completed, of what has an unknown outcome
 
 
-def folded(table: Ints, is_open: Flags, known: Flags, decided: Zones, low: Ints) -> Ints:
+def folded(table: Ints, is_open: Bools, known: Bools, decided: Zones, low: Ints) -> Ints:
     """What must be kept of the operations that happened.
 
     Args:
@@ -84,7 +81,7 @@ def folded(table: Ints, is_open: Flags, known: Flags, decided: Zones, low: Ints)
 
 
 def _trimmed(  # noqa: PLR0917 (columns)
-    table: Ints, head: Ints, part: Ints, low: Ints, held: Flags, total: int
+    table: Ints, head: Ints, part: Ints, low: Ints, held: Bools, total: int
 ) -> Ints:
     """Blocks without what is behind their last closed part; ``held`` ones, of which something is open, as they are."""
     table = table.copy()

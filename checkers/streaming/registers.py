@@ -12,11 +12,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from checkers.models import rules_out
 from checkers.register.columns import CAS, READ, REGISTER_F, RegisterEncoder
-from checkers.register.operations import Operations, seen, sources
+from checkers.register.operations import Ints, Operations, seen, sources
 from checkers.register.zones import Zones, zones
 from checkers.streaming.register_folding import COMPLETED, INVOKED, KEY, KIND, NEVER, OLD, VALUE, WIDTH, folded
 from harness.names import NIL
@@ -24,8 +23,6 @@ from harness.op import INFO, INVOKE, OK, Op
 from harness.verdict import Anomaly, Verdict
 
 BLOCK: Final = 8192
-
-Ints = NDArray[np.int64]
 
 
 class _Call(NamedTuple):

@@ -12,7 +12,7 @@ from checkers.models import OF_REGISTERS
 from checkers.register import search
 from checkers.register.columns import RegisterEncoder
 from checkers.register.consistency import RegisterConsistency
-from checkers.register.linearizability import calls_of, linearizability
+from checkers.register.linearizability import linearizability, search_calls
 from checkers.register.machines import register
 from checkers.register.operations import operations_of, seen, sources
 from checkers.register.search import linearize
@@ -59,7 +59,7 @@ def test_search_and_zones_agree_on_longer_histories(ops):
     history, own, failed = happened(ops)
     assert not sources(own).ambiguous.any()
     if len(own.kind):
-        calls = calls_of(own, np.arange(len(own.kind)), history.n)
+        calls = search_calls(own, np.arange(len(own.kind)), history.n)
         by_search = linearize(calls, register(int(own.initial[own.key[0]])), math.inf).valid
         assert linearizability(history, own, failed, math.inf).valid is by_search
 
@@ -246,7 +246,7 @@ def test_a_search_that_had_to_forget_says_nothing_wrong(ops):
     history, own, _ = happened(ops)
     if not len(own.kind):
         return
-    calls = calls_of(own, np.arange(len(own.kind)), history.n)
+    calls = search_calls(own, np.arange(len(own.kind)), history.n)
     machine = register(int(own.initial[0]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "_MEMO", 3)
