@@ -6,6 +6,8 @@ Nothing is defined in this file. The names are listed by subject in docs/python.
 from checkers.bank.balance import TotalBalance
 from checkers.bank.strict_serializability import StrictSerializability
 from checkers.coverage import Coverage
+from checkers.kind import Kind
+from checkers.kinds import KINDS
 from checkers.run_checks import run_checks
 from checkers.stats import Stats
 from cluster.api import Capability, Cluster, Cut, Evidence, Faults, Node, Snapshot, Store, Txn, TxnMode
@@ -87,6 +89,7 @@ __all__ = [
     "FAULTS",
     "INFO",
     "INVOKE",
+    "KINDS",
     "MICROSECOND",
     "MILLISECOND",
     "NEMESES",
@@ -124,6 +127,7 @@ __all__ = [
     "InstantFault",
     "KeepsPartial",
     "KeyExists",
+    "Kind",
     "LastingFault",
     "LockTimeout",
     "Nemesis",

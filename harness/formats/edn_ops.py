@@ -57,6 +57,9 @@ def raw_of(value: Any) -> Raw:
     node = fields.get("node")
     if node is not None and not isinstance(node, str):
         fields["ext"] = {**(fields.get("ext") or {}), "node": fields.pop("node")}
+    for name in ("index", "time"):
+        if fields.get(name, UNSET) is None:
+            del fields[name]
     try:
         return msgspec.convert(fields, Raw)
     except msgspec.ValidationError as problem:

@@ -92,6 +92,12 @@ def test_logs_may_have_errors_and_nemeses():
     ]
 
 
+@pytest.mark.parametrize("absent", ["", ":index nil, :time nil, ", ":index -1, :time -1, "])
+def test_indices_and_times_may_be_missing_in_any_way(absent):
+    history = load(f"{{{absent}:type :invoke, :process 0, :f :read, :value nil}}\n")
+    assert list(history.ops()) == [Op(0, 0, 0, "invoke", "read", None)]
+
+
 def test_kv_values_have_their_key():
     ops = list(History.load(CORPUS / "kv" / "c01-bad.txt").ops())
     assert [(op.process, op.type, op.f, op.value) for op in ops[:4]] == [
