@@ -41,7 +41,7 @@ def calls_of(history: Any, *f: str) -> Calls:
     return Calls(invoked, completed, np.where(completed < 0, INFO_CODE, history.type[completed]).astype(np.int8))
 
 
-def rows_of(history: Any, completed: Ints) -> tuple[Ints, Ints]:
+def rows_of(history: Any, completed: NDArray[np.integer]) -> tuple[Ints, Ints]:
     """The rows of some completions: of each row the place in ``completed``, and its number in the history."""
     start = history.row_start[completed]
     count = history.row_start[completed + 1] - start

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from checkers.arrays import ranges
 from checkers.bank.columns import READ, WRITE
 from checkers.bank.read_back import HalfCommit, read_back
-from checkers.bank.transactions import EMPTY, SENTINELS, Transactions, rows_of
+from checkers.bank.transactions import EMPTY, SENTINELS, Transactions, txn_of_rows
 from checkers.graph.dsg import NONE, Ints
 from harness.columns import INFO_CODE, OK_CODE
 
@@ -76,7 +76,7 @@ def effects_of(history: Any, txns: Transactions) -> Effects:
         ValueError: two operations have the same id.
     """
     rows = history.rows
-    named = Named(rows_of(history, txns), txns.number_of(rows["writer"]), txns.number_of(rows["previous"]))
+    named = Named(txn_of_rows(history, txns), txns.number_of(rows["writer"]), txns.number_of(rows["previous"]))
     doubtful = txns.doing(history, "transfer") & (txns.status == INFO_CODE)
     committed = _committed(history, txns, doubtful, named)
 

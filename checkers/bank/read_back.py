@@ -14,13 +14,15 @@ What is missing without that stays a write of the history, and the readback is t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from checkers.bank.columns import READ, WRITE
-from checkers.bank.transactions import SENTINELS, Transactions, f_code, rows_of, transactions_of
+from checkers.bank.transactions import SENTINELS, Transactions, f_code, transactions_of, txn_of_rows
+from checkers.calls import rows_of
 from checkers.graph.dsg import Ints
 from harness.columns import OK_CODE
 
@@ -73,54 +75,97 @@ def read_back(history: Any) -> ReadBack:
     if f_code(history, "readback") < 0:
         return ReadBack(acknowledged, 0, 0, [])
     txns = transactions_of(history)
-    row_txn = rows_of(history, txns)
+    row_txn = txn_of_rows(history, txns)
     writer = txns.number_of(history.rows["writer"])
-    found = _found(history, txns)
-    written = _written(history, txns, row_txn, list(found))
-    halves, whole = [], 0
-    for txn, records in found.items():
-        own = {account: row for account, row in written[txn].items() if account in records}
-        present = [row for account, row in own.items() if (writer[records[account]] == txn).any()]
-        missing = {account: row for account, row in own.items() if not (writer[records[account]] == txn).any()}
-        whole += len(present) == len(written[txn])
-        if missing:
-            at = [records[account][-1] for account in missing]
-            halves.append(HalfCommit(txn, present, list(missing.values()), at))
+    back = _readbacks(history, txns)
+    targets = np.unique(back.txn)
+    rows = np.flatnonzero((history.rows["kind"] == WRITE) & _marked(txns, targets)[row_txn])
+    wrote = _Written(row_txn[rows].astype(np.int64), rows)
+    found = _found(history, back, wrote, writer)
+    halves = _halves(back, wrote, found)
+    parts, there = (np.bincount(some, minlength=len(txns.id)) for some in (wrote.txn, wrote.txn[found.present]))
     seen = _seen_by_others(history, txns, row_txn, writer, [half.txn for half in halves])
     account = history.rows["account"]
     half = [half for half in halves if not any((half.txn, int(account[row])) in seen for row in half.missing)]
-    return ReadBack(acknowledged, len(found), whole, half)
+    return ReadBack(acknowledged, len(targets), int((parts[targets] == there[targets]).sum()), half)
 
 
-def _found(history: Any, txns: Transactions) -> dict[int, dict[int, list[int]]]:
-    """Of each transfer that was read back at its commit_ts: of each account, the rows read."""
+class _Readbacks(NamedTuple):
+    """Readbacks that count: which transfer was read back, and where that was complete."""
+
+    txn: Ints
+    completed: Ints
+
+
+class _Written(NamedTuple):
+    """Rows that were written, and by whom."""
+
+    txn: NDArray[np.int64]
+    row: NDArray[np.int64]
+
+
+class _Found(NamedTuple):
+    """What was read back of each row that was written.
+
+    Attributes:
+        present: it was found.
+        missing: its account was found only with something else.
+        instead: the last row that was read of its account.
+    """
+
+    present: NDArray[np.bool_]
+    missing: NDArray[np.bool_]
+    instead: NDArray[np.int64]
+
+
+def _readbacks(history: Any, txns: Transactions) -> _Readbacks:
+    """Those of a transfer at its commit_ts."""
     readbacks = np.flatnonzero(txns.doing(history, "readback") & (txns.status == OK_CODE))
-    target = txns.number_of(history.fields["of"][txns.completion[readbacks]])
-    known = target >= 0
-    readbacks, target = readbacks[known], target[known]
-    right = txns.doing(history, "transfer")[target] & (txns.status[target] == OK_CODE)
-    commit_ts = history.fields["commit_ts"][txns.completion[target]]
-    right &= (commit_ts >= 0) & (history.fields["ts"][txns.completion[readbacks]] == commit_ts)
-    found: dict[int, dict[int, list[int]]] = {}
-    for readback, txn in zip(readbacks[right].tolist(), target[right].tolist(), strict=True):
-        end = int(txns.completion[readback])
-        records = found.setdefault(txn, {})
-        for row in range(int(history.row_start[end]), int(history.row_start[end + 1])):
-            records.setdefault(int(history.rows["account"][row]), []).append(row)
-    return found
+    at = txns.completion[readbacks]
+    txn = txns.number_of(history.fields["of"][at])
+    at, txn = at[txn >= 0], txn[txn >= 0]
+    right = txns.doing(history, "transfer")[txn] & (txns.status[txn] == OK_CODE)
+    commit_ts = history.fields["commit_ts"][txns.completion[txn]]
+    right &= (commit_ts >= 0) & (history.fields["ts"][at] == commit_ts)
+    return _Readbacks(txn[right], at[right])
 
 
-def _written(history: Any, txns: Transactions, row_txn: Ints, transfers: list[int]) -> dict[int, dict[int, int]]:
-    """Of each of these transfers: of each account that it wrote, the row."""
-    rows = np.flatnonzero((history.rows["kind"] == WRITE) & _marked(txns, transfers)[row_txn])
-    account = history.rows["account"][rows]
-    written: dict[int, dict[int, int]] = {txn: {} for txn in transfers}
-    for txn, of, row in zip(row_txn[rows].tolist(), account.tolist(), rows.tolist(), strict=True):
-        written[txn][of] = row
-    return written
+def _found(history: Any, back: _Readbacks, wrote: _Written, writer: Ints) -> _Found:
+    """Look up what was written, by transfer and account, in what was read back."""
+    owner, read = rows_of(history, back.completed)
+    txn = back.txn[owner]
+    names, account = np.unique(history.rows["account"][np.concatenate((wrote.row, read))], return_inverse=True)
+    mine = wrote.txn * len(names) + account[: len(wrote.row)]
+    asked = txn * np.int64(len(names)) + account[len(wrote.row) :]
+    order = np.argsort(mine)
+    at = np.searchsorted(mine[order], asked)
+    known = at < len(order)
+    known[known] = mine[order[at[known]]] == asked[known]
+    place, read, txn = order[at[known]], read[known], txn[known]
+    looked, present = np.zeros(len(mine), bool), np.zeros(len(mine), bool)
+    looked[place] = True
+    present[place[writer[read] == txn]] = True
+    instead = np.zeros(len(mine), np.int64)
+    instead[place] = read  # the last one assigned stays
+    return _Found(present, looked & ~present, instead)
 
 
-def _marked(txns: Transactions, wanted: list[int]) -> NDArray[np.bool_]:
+def _halves(back: _Readbacks, wrote: _Written, found: _Found) -> list[HalfCommit]:
+    """Those of which something is missing, in the order in which they were read back."""
+    halves = {txn: HalfCommit(txn, [], [], []) for txn in np.unique(wrote.txn[found.missing]).tolist()}
+    at = np.flatnonzero(np.isin(wrote.txn, list(halves)))
+    columns = (wrote.txn, wrote.row, *found)
+    for txn, row, present, missing, instead in zip(*(column[at].tolist() for column in columns), strict=True):
+        half = halves[txn]
+        if present:
+            half.present.append(row)
+        if missing:
+            half.missing.append(row)
+            half.found.append(instead)
+    return [halves[txn] for txn in dict.fromkeys(back.txn.tolist()) if txn in halves]
+
+
+def _marked(txns: Transactions, wanted: Sequence[int] | Ints) -> NDArray[np.bool_]:
     marked = np.zeros(len(txns.id) + SENTINELS, bool)
     marked[wanted] = True
     return marked

@@ -101,7 +101,7 @@ def transactions_of(history: Any) -> Transactions:
     )
 
 
-def rows_of(history: Any, txns: Transactions) -> Ints:
+def txn_of_rows(history: Any, txns: Transactions) -> Ints:
     """Of each row, the transaction in whose completion it stands; ``UNKNOWN`` where there is none."""
     at = np.full(history.n, UNKNOWN, np.int32)
     completed = txns.completion >= 0
