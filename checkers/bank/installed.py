@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.arrays import ranges
 from checkers.bank.columns import READ, WRITE
 from checkers.bank.read_back import HalfCommit, read_back
 from checkers.bank.transactions import EMPTY, SENTINELS, Transactions, txn_of_rows
+from checkers.calls import rows_of
 from checkers.graph.dsg import NONE, Ints
 from harness.columns import INFO_CODE, OK_CODE
 
@@ -114,7 +114,7 @@ def _committed(history: Any, txns: Transactions, doubtful: Flags, named: Named) 
         committed[new] = True
         ends = txns.completion[new]
         ends = ends[ends >= 0]
-        rows = ranges(history.row_start[ends], history.row_start[ends + 1] - history.row_start[ends])
+        _, rows = rows_of(history, ends)
     return committed
 
 
