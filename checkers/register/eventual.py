@@ -31,7 +31,7 @@ def eventual(history: Any, ops: Operations, evidence: Evidence) -> tuple[Validit
     """Decide it; why it is unknown comes with it."""
     healed = _healed(history)
     if healed is None:
-        return "unknown", "the faults were never healed, so there are no final reads"
+        return "unknown", "not all faults were healed, so there are no final reads"
     keys, n = len(ops.initial), history.n
     writes = np.flatnonzero(ops.kind != READ)
     acknowledged = writes[ops.completed[writes] < n]
@@ -66,13 +66,13 @@ def eventual(history: Any, ops: Operations, evidence: Evidence) -> tuple[Validit
 
 
 def _healed(history: Any) -> int | None:
-    """Where the last fault had ended; -1 where there was none; None where none ended."""
+    """Where the last fault had ended; -1 where there was none; None where the nemesis did something else after that."""
     nemesis = np.flatnonzero(history.process == NEMESIS_CODE)
     if not len(nemesis):
         return -1
-    ends = [code for code, name in enumerate(history.f_names) if name == HEAL_ALL or name.startswith(_ENDS)]
-    found = nemesis[np.isin(history.f[nemesis], ends)]
-    return int(found[-1]) if len(found) else None
+    last = int(nemesis[-1])
+    name = history.f_names[history.f[last]]
+    return last if name == HEAL_ALL or name.startswith(_ENDS) else None
 
 
 def _done(ops: Operations, writes: Ints) -> dict[int, int]:

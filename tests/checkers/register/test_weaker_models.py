@@ -222,6 +222,13 @@ def test_reads_before_the_faults_were_healed_may_differ():
     world = Registers().nemesis("start-partition").do(0, "write", 1).do(0, "write", 2).do(1, "read", 1)
     assert judge(world.ops).models["eventual"] == "unknown"
     assert judge(world.nemesis("heal-all").do(1, "read", 2).ops).models["eventual"] is True
+
+
+def test_reads_under_a_fault_after_the_healing_may_differ():
+    world = Registers().nemesis("start-partition").nemesis("stop-partition").do(0, "write", 1).do(0, "write", 2)
+    world.nemesis("start-partition").do(1, "read", 2).do(1, "read", 1)
+    assert judge(world.ops).models["eventual"] == "unknown"
+    assert judge(world.nemesis("stop-partition").do(1, "read", 2).do(2, "read", 1).ops).models["eventual"] is False
     assert judge(world.do(1, "read", 1).ops).models["eventual"] is False
 
 
