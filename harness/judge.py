@@ -26,7 +26,6 @@ from harness.registry import workload_class
 from harness.results import Results, exit_code
 from harness.run_folder import RunFolder, history_file
 from harness.spec import RunSpec
-from harness.suggest import unknown_name
 from harness.verdict import Verdict
 from nemesis.registry import NEMESES, beyond_assumptions
 
@@ -141,7 +140,7 @@ def _require(models: Sequence[str], kind: Kind) -> None:
         raise UsageError(f"a {kind.name} history is not judged by consistency models; take --model away")
     for model in models:
         if model not in kind.models:
-            raise unknown_name(f"model of a {kind.name} history", model, kind.models)
+            raise UsageError(f"{model} is no model of {kind.name} histories; theirs are {', '.join(kind.models)}")
 
 
 def judge_file(

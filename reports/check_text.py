@@ -6,9 +6,9 @@ import msgspec
 
 from checkers.models import weakest_broken
 from harness.results import Results
-from reports.model_table import frontier, table
+from reports.model_table import table
 from reports.text import either, listed, shown
-from reports.verdict_text import anomaly_lines, checker_line, judgement, wrapped
+from reports.verdict_text import anomaly_lines, checker_line, entry, frontier_lines, judgement, wrapped
 from reports.vocabulary import anomaly_words
 from reports.words import lower_first, totals
 
@@ -28,18 +28,15 @@ def file_text(file: str, results: Results, outcomes: tuple[int, int, int] | None
     if len(found) > 1:
         lines += ["", *_all_found(results)]
     if results.models:
-        lines += ["", *(f"  {line}" for line in table(results.models)), ""]
-        for name, models in frontier(results.models):
-            few = name != "unknown" or len(models) <= _OPEN
-            lines += _entry(_FRONTIER[name], listed(models) if few else f"{len(models)} models, see the table")
+        lines += ["", *(f"  {line}" for line in table(results.models)), "", *frontier_lines(results.models)]
     else:
         lines.append("")
     lines += [line for warning in results.warnings for line in wrapped(f"warning: {shown(warning, 600)}")]
     if outcomes is not None:
         ok, fail, info = outcomes
-        lines += _entry("operations", f"{ok + fail + info:,} ({ok:,} ok, {fail:,} fail, {info:,} info)")
+        lines += entry("operations", f"{ok + fail + info:,} ({ok:,} ok, {fail:,} fail, {info:,} info)")
     counted = len(found) == 1
-    lines += [line for each in results.verdicts for line in _entry("checker", checker_line(each, counted=counted))]
+    lines += [line for each in results.verdicts for line in entry("checker", checker_line(each, counted=counted))]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -54,11 +51,8 @@ def _all_found(results: Results) -> list[str]:
     return lines
 
 
-_MARGIN = 12
 _PLACES = 4  # anomalies of a name whose operations are listed
 _PARTIES = 8  # operations of an anomaly
-_OPEN = 3  # models without an answer that are named; the table has them all
-_FRONTIER = {"holds": "strongest", "broken": "broken", "unknown": "open"}
 
 
 def _headline(results: Results) -> str:
@@ -76,11 +70,6 @@ def _headline(results: Results) -> str:
     missing = f"not {either(broken)}"
     why = next(iter(headings), missing)
     return f"{what}, {missing}" if why == missing else f"{what}, {missing}: {why}"
-
-
-def _entry(name: str, text: str) -> list[str]:
-    lines = wrapped(text, " " * _MARGIN)
-    return [f"{name + ':':<{_MARGIN}}{lines[0][_MARGIN:]}", *lines[1:]]
 
 
 def file_json(file: str, results: Results) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from harness.leader_watch import LeaderChange
 from harness.results import Results
-from harness.verdict import Anomaly, Verdict
+from harness.verdict import Anomaly, Validity, Verdict
 from reports.faults import Fault
 from reports.gaps import NOTABLE_NS
 from reports.leaders import leader_moves, leaders_words, reigns
@@ -26,6 +26,9 @@ _LINE = 3_000  # a path or a command may be longer than the width, but not witho
 _EDGES = 8
 _ALSO = 5
 _KINDS = 3
+_MARGIN = 12
+_OPEN = 3  # models without an answer that are named; the table has them all
+_FRONTIER = {"holds": "strongest", "broken": "broken", "unknown": "open"}
 
 
 def summary_text(
@@ -91,8 +94,22 @@ def _figures(results: Results, seen: Overview) -> list[str]:
         f"{'faults:':<12}{tried(seen.faults)}",
     ]
     lines += [f"{'checker:':<12}{checker_line(verdict)}" for verdict in results.verdicts]
-    lines += [f"{name + ':':<12}{listed(models)}" for name, models in frontier(results.models)]
+    return lines + frontier_lines(results.models)
+
+
+def frontier_lines(models: Mapping[str, Validity]) -> list[str]:
+    """Which are the strongest models that hold, and the weakest that are broken; those without an answer if few."""
+    lines: list[str] = []
+    for state, names in frontier(models):
+        few = state != "unknown" or len(names) <= _OPEN
+        lines += entry(_FRONTIER[state], listed(names) if few else f"{len(names)} models, see the table")
     return lines
+
+
+def entry(name: str, text: str) -> list[str]:
+    """A line with a name in front of it, and as many more as it takes."""
+    lines = wrapped(text, " " * _MARGIN)
+    return [f"{name + ':':<{_MARGIN}}{lines[0][_MARGIN:]}", *lines[1:]]
 
 
 def _availability(seen: Overview, leaders: Sequence[LeaderChange]) -> list[str]:

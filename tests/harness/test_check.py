@@ -197,7 +197,7 @@ def test_what_does_not_exist_is_told_before_anything_is_judged(capsys, arguments
 def test_a_model_that_the_kind_does_not_decide(check):
     code, [result] = check("--model", "linearizable", STALE)
     assert code == ExitCode.USAGE
-    assert "model of a list-append history" in result["error"]
+    assert "linearizable is no model of list-append histories; theirs are read-uncommitted, " in result["error"]
     assert "'linearizable'" in result["error"]
 
 
