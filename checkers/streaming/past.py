@@ -109,11 +109,12 @@ class Past:
         strange = (rows[:, WRITER] != own.writer) | (
             own.told & ((rows[:, BALANCE] != own.balance) | (rows[:, PREVIOUS] != own.previous))
         )
+        is_read = is_ok & ~is_write
         for name, wrong in (
             ("lost-update", is_ok & is_write & (below | at)),
-            ("G1a", is_ok & ~is_write & (below | at) & _has_failed(rows, below | at, failed)),
-            ("garbage-read", is_ok & ~is_write & at & strange),
-            ("G-single-realtime", is_ok & ~is_write & below & ~is_old),
+            ("G1a", _has_failed(rows, is_read & (below | (at & strange)), failed)),
+            ("garbage-read", is_read & at & strange),
+            ("G-single-realtime", is_read & below & ~is_old),
         ):
             for row in np.flatnonzero(wrong)[:1].tolist():
                 return Admitted(table, rows, 0, _below(name, table[number[row]], rows[row], int(own.version[row])))
