@@ -75,10 +75,13 @@ class History:
             at += form.lead(self._text(error.index))
             raise refused(source, at, f"{self.f_names[self.f[error.index]]!a} {error.reason}") from None
         self.warnings = list(source.warnings)
-        still_open = int(np.count_nonzero(self.pair < 0))
+        is_open = self.pair < 0
+        if form.foreign:
+            is_open &= self.process != NEMESIS_CODE  # whose entries need not pair
+        still_open = int(np.count_nonzero(is_open))
         if still_open:
-            was = "operation was" if still_open == 1 else "operations were"
-            self.warnings.append(f"{still_open} {was} still open at the end: nobody knows their outcome")
+            was, whose = ("operation was", "its") if still_open == 1 else ("operations were", "their")
+            self.warnings.append(f"{still_open} {was} still open at the end: nobody knows {whose} outcome")
 
     @staticmethod
     def load(path: Path | Source, encoder: RowEncoder | None = None) -> History:

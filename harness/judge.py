@@ -183,6 +183,7 @@ def judge_file(
     if results.valid is True and not ((history.type == OK_CODE) & (history.process >= 0)).any():
         results.valid = "unknown"
         results.exit_code = int(exit_code(results.valid, interrupted=False))
+        results.models = dict.fromkeys(results.models, "unknown")
         results.warnings.append("no operation is known to have happened, so nothing was shown")
     return results, history
 

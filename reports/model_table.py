@@ -11,7 +11,7 @@ from reports.text import listed
 
 ORDERS: Final = ("in any order", "by session", "in real time")  # the columns of ``checkers.models.GRID``
 STATES: Final[Mapping[Validity, str]] = {True: "holds", False: "broken", "unknown": "unknown"}
-UNDECIDED: Final = "-"
+UNDECIDED: Final = "not decided"
 
 
 class Cell(NamedTuple):

@@ -95,6 +95,19 @@ def test_without_indices_and_times_operations_are_counted(check):
     assert "(index 6)" in said
 
 
+def test_where_nothing_is_known_to_have_happened_nothing_holds(check):
+    asked = [(0, "invoke", "write", "1"), (0, "info", "write", "1")]
+    code, text, result = check(edn(*asked), "--kind", "register")
+    assert (code, result["valid"]) == (ExitCode.UNKNOWN, "unknown")
+    assert set(result["models"].values()) == {"unknown"}, text
+
+
+def test_what_a_nemesis_leaves_open_is_no_warning(check):
+    alone = NEMESIS[0] % 9
+    _, _, result = check(edn(*done(0, "write", "1")) + alone.replace("start", "stop") + "\n")
+    assert result["warnings"] == []
+
+
 def test_keys_that_are_lists_are_quoted(check):
     _, text, _ = check(edn(*KINDS["rw-register"]))
     assert 'key ["t" 1]' in text

@@ -51,10 +51,10 @@ def test_the_grid_has_the_strongest_models_above_and_to_the_right(history):
     assert order[-1] == "strong-read-uncommitted"
 
 
-def test_what_was_not_decided_is_a_dash(history):
+def test_what_was_not_decided_is_said_to_be_that(history):
     classes, words = cells(page(history, models={SERIALIZABLE: False}))["snapshot-isolation"]
     assert classes == ["none"]
-    assert words == "-"
+    assert words == "not decided"
 
 
 def test_models_of_registers_are_a_list_with_what_each_promises(history):
