@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from checkers.kinds import KINDS
 from harness.cli import invoke
 from harness.exit_codes import ExitCode
 
@@ -51,7 +52,7 @@ def check(tmp_path, capsys):
 
 READ = ("read", "[:x nil]", "[:x 1]")
 # The last operation is what is wrong; without it the history is fine.
-KINDS = {
+HISTORIES = {
     "register": [*done(0, "write", "[:x 1]"), *done(1, "cas", "[:x [1 2]]"), *done(2, *READ)],
     "list-append": [
         *done(0, "txn", '[[:append "x" 1]]'),
@@ -75,21 +76,25 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def test_there_is_a_history_of_every_kind_that_jepsen_has():
+    assert HISTORIES.keys() == KINDS.keys() - {"bank", "kv"}  # our own, and Porcupine's
+
+
+@pytest.mark.parametrize("kind", HISTORIES)
 @pytest.mark.parametrize("form", [{}, {"record": "#jepsen.history.Op"}, {"vector": True}])
 def test_every_kind_is_told_and_its_anomaly_blamed_on_the_operations_of_the_file(check, kind, form):
-    code, text, result = check(edn(*KINDS[kind][:-2], **form))
+    code, text, result = check(edn(*HISTORIES[kind][:-2], **form))
     assert (code, result["kind"], result["valid"]) == (ExitCode.VALID, kind, True), text
-    code, text, result = check(edn(*KINDS[kind], step=10, **form))
+    code, text, result = check(edn(*HISTORIES[kind], step=10, **form))
     assert (code, result["kind"], result["valid"]) == (ExitCode.ANOMALY, kind, False), text
-    last = 10 * len(KINDS[kind])  # the invocation of the last operation, behind two entries of the nemesis
+    last = 10 * len(HISTORIES[kind])  # the invocation of the last operation, behind two entries of the nemesis
     assert last in result["anomalies"][0]["ops"]
     assert f"index {last}" in text
     assert all(index % 10 == 0 for anomaly in result["anomalies"] for index in anomaly["ops"])
 
 
 def test_without_indices_and_times_operations_are_counted(check):
-    text = edn(*KINDS["register"]).replace(":index", ":position").replace(":time", ":clock")
+    text = edn(*HISTORIES["register"]).replace(":index", ":position").replace(":time", ":clock")
     _, said, result = check(text)
     assert result["anomalies"][0]["ops"][0] in (4, 6)
     assert "(index 6)" in said
@@ -109,7 +114,7 @@ def test_what_a_nemesis_leaves_open_is_no_warning(check):
 
 
 def test_keys_that_are_lists_are_quoted(check):
-    _, text, _ = check(edn(*KINDS["rw-register"]))
+    _, text, _ = check(edn(*HISTORIES["rw-register"]))
     assert 'key ["t" 1]' in text
 
 
