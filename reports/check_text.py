@@ -22,7 +22,8 @@ def file_text(file: str, results: Results, outcomes: tuple[int, int, int] | None
         outcomes: how many operations of clients were ok, failed, and ended as nobody knows; None: that is not known.
     """
     found = results.anomalies()
-    lines = [*wrapped(f"{shown(file, 500)}: {_headline(results)} (exit code {results.exit_code})")]
+    code = f"(exit code {results.exit_code})".replace(" ", _UNBROKEN)
+    lines = [line.replace(_UNBROKEN, " ") for line in wrapped(f"{shown(file, 500)}: {_headline(results)} {code}")]
     for anomaly in found[:1]:
         lines += ["", *anomaly_lines(anomaly)]
     if len(found) > 1:
@@ -51,6 +52,7 @@ def _all_found(results: Results) -> list[str]:
     return lines
 
 
+_UNBROKEN = "\N{NO-BREAK SPACE}"
 _PLACES = 4  # anomalies of a name whose operations are listed
 _PARTIES = 8  # operations of an anomaly
 

@@ -1,5 +1,7 @@
 """What ``check`` says of a history to a person."""
 
+import pytest
+
 from checkers.models import CAUSAL, EVENTUAL, LINEARIZABLE, OF_REGISTERS, SEQUENTIAL, rules_out
 from harness.results import Results
 from harness.verdict import Anomaly, Verdict
@@ -73,6 +75,14 @@ def test_many_models_without_an_answer_are_left_to_the_table():
     assert "open:       7 models, see the table\n" in text
     text = file_text("a.edn", judged("kv", models={LINEARIZABLE: True, EVENTUAL: "unknown"}))
     assert "open:       eventual\n" in text
+
+
+@pytest.mark.parametrize("length", range(20, 80))
+def test_the_exit_code_is_not_torn_apart(length):
+    results = judged("register", "double-cas", asked=[LINEARIZABLE], models={LINEARIZABLE: False})
+    text = file_text("x" * length, results)
+    assert "(exit code 1)\n" in text
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_lines_are_no_wider_than_a_hundred_and_names_stay_whole():
