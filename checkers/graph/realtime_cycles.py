@@ -6,9 +6,8 @@ B is invoked, and C -> B leaves out the rest. (Interval orders have no two unrel
 left out only takes rw edges away, so the level does not get worse.
 
 So there is a cycle where a path of dependencies leads from B to A although A completed before B was invoked. Which
-transactions A these are, and of which level the best path is, follows from the latest invocation on any path to a
-transaction, of each level. It is carried along the edges until nothing changes any more: once in topological order
-where dependencies close no cycle, a few times where they do.
+transactions A these are follows from the latest invocation on any path to a transaction, of one level after the other:
+whoever was invoked last is followed first, and what was reached before needs not be followed again.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from checkers.graph.dsg import RW, WR, WW, Edges
+from checkers.graph.dsg import RW, WR, WW, Edges, Ints
+from checkers.graph.levels import joined
 from checkers.graph.realtime import NEVER, Intervals
-from checkers.graph.topological import topological
 from checkers.models import CYCLES
 
 Step = tuple[int, int, str]
@@ -50,12 +50,15 @@ def realtime_cycle(
         intervals: of the transactions.
         below: a level of ``checkers.models.LEVELS``, at most the lowest that a cycle without realtime reaches.
     """
-    graph = _graph({WW: dependencies[WW], WR: dependencies[WR], "process": process, RW: dependencies[RW]}, intervals)
-    kind, ends = _lowest_kind(graph)
-    if not ends or CYCLES[_KINDS[kind]] >= below:
-        return None
-    path = _shortest(graph, kind, ends)
-    return _KINDS[kind], [*path, (path[-1][1], path[0][0], "realtime")]
+    labelled = {WW: dependencies[WW], WR: dependencies[WR], "process": process, RW: dependencies[RW]}
+    for kind, name in enumerate(_KINDS):
+        if CYCLES[name] >= below:
+            break
+        ends = _ends(kind, labelled, intervals)
+        if len(ends):
+            path = _shortest(_graph(labelled, intervals), kind, ends)
+            return name, [*path, (path[-1][1], path[0][0], "realtime")]
+    return None
 
 
 def _graph(edges: Mapping[str, Edges], intervals: Intervals) -> _Graph:
@@ -66,68 +69,48 @@ def _graph(edges: Mapping[str, Edges], intervals: Intervals) -> _Graph:
     return _Graph(incoming, intervals.invoked.tolist(), intervals.completed.tolist())
 
 
-def _sorted(graph: _Graph) -> list[int]:
-    """Sources first; what lies on cycles, and behind them, comes at the end in the order of invocations."""
-    outgoing: list[list[int]] = [[] for _ in graph.incoming]
-    for target, edges in enumerate(graph.incoming):
-        for source, _ in edges:
-            outgoing[source].append(target)
-    order, rest = topological(outgoing)
-    return order + rest
+def _ends(kind: int, labelled: Mapping[str, Edges], intervals: Intervals) -> list[int]:
+    """Where paths end that contradict realtime, of one kind."""
+    n = len(intervals.invoked)
+    latest = _latest(*_states(kind, labelled, n), intervals.invoked)
+    latest = latest.reshape(-1, n).max(axis=0)
+    return np.flatnonzero((intervals.completed != NEVER) & (latest > intervals.completed)).tolist()
 
 
-def _latest(graph: _Graph) -> list[list[int]]:
-    """Of each vertex, the latest invocation on a path to it.
+def _states(kind: int, labelled: Mapping[str, Edges], n: int) -> tuple[int, Edges]:
+    """The graph whose paths are of a kind: its number of vertices, and its edges.
 
-    By ww; also by wr; with one rw; with rw not adjacent and not last; the same with rw last; any.
+    Where the number of rw edges counts, or that none follows another, transaction v is also there as v + n: after one.
     """
-    latest = [[invoked] * 6 for invoked in graph.invoked]
-    order = _sorted(graph)
-    place = {vertex: at for at, vertex in enumerate(order)}
-    # Only what one of these learns can reach further in another pass.
-    lead_back = {
-        source for target, edges in enumerate(graph.incoming) for source, _ in edges if place[source] > place[target]
-    }
-    changed = True
-    while changed:
-        changed = False
-        for vertex in order:
-            own = latest[vertex]
-            before = own.copy() if vertex in lead_back else own
-            for source, label in graph.incoming[vertex]:
-                _extend(own, latest[source], label)
-            changed |= own != before
-    return latest
+    calm = joined([edges for label, edges in labelled.items() if label != RW and (kind or label != WR)])
+    rw = labelled[RW]
+    if kind <= _KINDS.index("G1c"):
+        return n, calm
+    if kind == len(_KINDS) - 1:
+        return n, joined([calm, rw])
+    back = 0 if kind == _KINDS.index("G-nonadjacent") else n
+    return 2 * n, joined([calm, Edges(calm.source + n, calm.target + back), Edges(rw.source, rw.target + n)])
 
 
-def _lowest_kind(graph: _Graph) -> tuple[int, list[int]]:
-    """The lowest kind of path that contradicts realtime, and where such paths end."""
-    lowest = len(_KINDS)
-    ends: list[int] = []
-    for vertex, own in enumerate(_latest(graph)):
-        completed = graph.completed[vertex]
-        if completed == NEVER:
+def _latest(size: int, edges: Edges, invoked: Ints) -> NDArray[np.int64]:
+    """Of each vertex, the latest invocation of the vertices from which a path leads to it; -1 if there is none."""
+    by_source = np.argsort(edges.source, kind="stable")
+    begin = np.searchsorted(edges.source[by_source], np.arange(size + 1)).tolist()
+    targets = edges.target[by_source].tolist()
+    latest = [NEVER] * size
+    begun = np.flatnonzero(invoked != NEVER)
+    for start in begun[np.argsort(-invoked[begun], kind="stable")].tolist():
+        if latest[start] != NEVER:
             continue
-        best = (own[0], own[1], own[2], max(own[3], own[4]), own[5])
-        kind = next((kind for kind, invoked in enumerate(best) if invoked > completed), len(_KINDS))
-        if kind < lowest:
-            lowest, ends = kind, []
-        if kind == lowest < len(_KINDS):
-            ends.append(vertex)
-    return lowest, ends
-
-
-def _extend(own: list[int], before: list[int], label: str) -> None:
-    if label == RW:
-        own[2] = max(own[2], before[1])
-        own[4] = max(own[4], before[3])
-    else:
-        if label != WR:
-            own[0] = max(own[0], before[0])
-        own[1] = max(own[1], before[1])
-        own[2] = max(own[2], before[2])
-        own[3] = max(own[3], before[3], before[4])
-    own[5] = max(own[5], before[5])
+        latest[start] = found = int(invoked[start])
+        stack = [start]
+        while stack:
+            here = stack.pop()
+            for target in targets[begin[here] : begin[here + 1]]:
+                if latest[target] == NEVER:
+                    latest[target] = found
+                    stack.append(target)
+    return np.array(latest, np.int64)
 
 
 def _shortest(graph: _Graph, level: int, ends: list[int]) -> list[Step]:
