@@ -57,9 +57,10 @@ class Orders:
         self._case = case
         self._chains = chains
         self._known = known
-        self._zones = Windows(case, chains, known).zones()
+        windows = Windows(case, chains, known)
+        self._zones = windows.zones()
         self._rank = np.empty(len(chains.key), np.int64)
-        self._rank[self._zones.in_time()] = np.arange(len(chains.key))
+        self._rank[windows.in_time()] = np.arange(len(chains.key))
         self._touching = Touching(case, chains, self._rank)
 
     def settle(self, level: int, order: int, deadline: float) -> Refutation | None:

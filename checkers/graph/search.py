@@ -14,8 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from checkers.graph.topological import topological
-
 Pair = tuple[int, int]  # an edge
 
 
@@ -54,8 +52,8 @@ class Reach:
         outgoing: list[list[int]] = [[] for _ in range(n)]
         for a, b in edges:
             outgoing[a].append(b)
-        order, rest = topological(outgoing)
-        if rest:
+        order = _topological(outgoing)
+        if order is None:
             return None
         down = [1 << vertex for vertex in range(n)]
         up = down.copy()
@@ -103,6 +101,20 @@ class Reach:
         return True
 
 
+def _topological(outgoing: Sequence[Sequence[int]]) -> list[int] | None:
+    missing = [0] * len(outgoing)
+    for targets in outgoing:
+        for target in targets:
+            missing[target] += 1
+    order = [vertex for vertex, count in enumerate(missing) if not count]
+    for vertex in order:  # which grows as its vertices are done
+        for target in outgoing[vertex]:
+            missing[target] -= 1
+            if not missing[target]:
+                order.append(target)
+    return order if len(order) == len(outgoing) else None
+
+
 def _bits(word: int) -> Iterator[int]:
     while word:
         lowest = word & -word
@@ -144,8 +156,6 @@ def solve(n: int, edges: Sequence[Pair], choices: Sequence[Choice], deadline: fl
     start = _State(reach, [0] * len(choices), list(range(len(choices))))
     stack: list[tuple[_State, Pair | None]] = [(start, None)]  # states, and what to take there
     while stack:
-        if time.monotonic() > deadline:
-            raise OutOfTime
         state, step = stack.pop()
         if step is not None:
             chosen, way = step
@@ -154,10 +164,10 @@ def solve(n: int, edges: Sequence[Pair], choices: Sequence[Choice], deadline: fl
                 continue
             state.taken[chosen] = way
             state.left.remove(chosen)
-        if not _propagate(state, choices, failures):
+        if not _propagate(state, choices, failures, deadline):
             continue
         attempt = state.copy()
-        if _prefer(attempt, choices, failures):
+        if _prefer(attempt, choices, failures, deadline):
             return attempt.taken
         chosen = max(state.left, key=lambda place: failures[place])
         stack.append((state.copy(), (chosen, 1)))
@@ -165,7 +175,12 @@ def solve(n: int, edges: Sequence[Pair], choices: Sequence[Choice], deadline: fl
     return None
 
 
-def _propagate(state: _State, choices: Sequence[Choice], failures: list[int]) -> bool:
+def _check(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise OutOfTime
+
+
+def _propagate(state: _State, choices: Sequence[Choice], failures: list[int], deadline: float) -> bool:
     """Take whatever has no alternative, until nothing follows any more; False if something has none at all."""
     reach = state.reach
     changed = True
@@ -173,6 +188,7 @@ def _propagate(state: _State, choices: Sequence[Choice], failures: list[int]) ->
         changed = False
         left = []
         for place in state.left:
+            _check(deadline)
             first, second = choices[place]
             if reach.closes(first):
                 if reach.closes(second) or not reach.add(second):
@@ -193,10 +209,11 @@ def _propagate(state: _State, choices: Sequence[Choice], failures: list[int]) ->
     return True
 
 
-def _prefer(state: _State, choices: Sequence[Choice], failures: list[int]) -> bool:
+def _prefer(state: _State, choices: Sequence[Choice], failures: list[int], deadline: float) -> bool:
     """Take of all that is left what is preferred, else the other; False if neither is possible any more."""
     reach = state.reach
     for place in state.left:
+        _check(deadline)
         first, second = choices[place]
         way = int(reach.closes(first))
         if not reach.add(second if way else first):

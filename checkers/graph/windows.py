@@ -6,28 +6,28 @@ wrote or read another, or all after. So if one of A must precede one of B (f(A) 
 something of A had happened, and the last after which something of B did), all of A precede the writer of B. Gibbons and
 Korach (*Testing shared memories*, 1997) call [f, s] the zone of a value.
 
-Without realtime order, a transaction may have to come after what began when it was long over: it read from the future,
-or one that it followed did. Such a one is displaced: it drags all that must follow it with it, to where the other is,
-but nothing else is drawn in by it.
+Where that contradicts time, some transactions are moved first (``checkers.graph.displaced``): by certain edges, and by
+the probable ones from who read an old version to who wrote the next one and was done by then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from checkers.arrays import first_of_each, last_where, ranges, running_maximum
+from checkers.arrays import first_of_each, last_where, running_maximum
 from checkers.graph.case import Case
-from checkers.graph.dsg import Dependencies
+from checkers.graph.displaced import displace
+from checkers.graph.dsg import NONE, Dependencies, Edges
 from checkers.graph.levels import joined
 
 Positions = NDArray[np.int64]
 
 _ROUNDS: Final = 2  # more find little more
 _ALONG_EDGES: Final = 2  # steps in each
-_DRAGGED: Final = 10_000  # steps from a displaced transaction
 
 
 class Chains(NamedTuple):
@@ -57,16 +57,10 @@ class Zones(NamedTuple):
     Attributes:
         first: the first by which something of it had happened; -1 for an initial one.
         last: the last after which something of it happened.
-        displaced: whether a transaction of it is.
     """
 
     first: Positions
     last: Positions
-    displaced: NDArray[np.bool_]
-
-    def in_time(self) -> NDArray[np.int64]:
-        """The chains in the order of the middle of their zones, displaced ones by their ends."""
-        return np.lexsort((self.first, np.where(self.displaced, 2 * self.last, self.first + self.last)))
 
 
 class Windows:
@@ -86,11 +80,13 @@ class Windows:
         self.latest: Positions = np.where(intervals.completed >= 0, intervals.completed, intervals.length).astype(
             np.int64
         )
-        self._along_edges()
+        self._invoked = intervals.invoked
+        edges = joined([*known.values(), self._stale_reads()])
+        self.earliest, self.latest = displace(self.earliest, self.latest, edges, self._length)
         for _ in range(_ROUNDS):
-            self._between_chains()
-            self._along_edges()
-        self._drag()
+            self._draw_in(self._along_edges, _ALONG_EDGES)
+            self._draw_in(self._between_chains)
+        self._draw_in(self._along_edges, _ALONG_EDGES)
 
     def zones(self) -> Zones:
         """The zones of the chains."""
@@ -106,56 +102,50 @@ class Windows:
         chain, reader = self._tail_readers
         np.maximum.at(last, chain, self.earliest[reader])
         first[chains.is_first] = -1
-        return Zones(first, last, self._displaced_chains())
+        return Zones(first, last)
 
-    def _displaced_chains(self) -> NDArray[np.bool_]:
-        displaced = self.earliest > self.latest
-        found = np.zeros(len(self._chains.key), bool)
-        for writer in (self._head_writer, self._tail_writer):
-            found |= (writer >= 0) & displaced[writer]
-        for chain, reader in (self._head_readers, self._tail_readers):
-            found[chain[displaced[reader]]] = True
-        return found
+    def in_time(self) -> NDArray[np.int64]:
+        """The chains by the middle of their zones; where these are equal, as the writers were invoked."""
+        zones = self.zones()
+        return np.lexsort((self._invoked[self._head_writer], zones.first + zones.last))
+
+    def _stale_reads(self) -> Edges:
+        """Who read the end of a chain when another one, begun after that end, was there: before who began that."""
+        chains, (chain, reader) = self._chains, self._tail_readers
+        there = ~chains.is_first
+        begun = np.full(len(chains.key), -1, np.int64)
+        done = np.full(len(chains.key), self._length, np.int64)
+        begun[there], done[there] = self.earliest[self._head_writer[there]], self.latest[self._head_writer[there]]
+        ended = np.where(self._tail_writer >= 0, self.latest[self._tail_writer], -1)
+        done = -_best_of_others(chains.key, -begun, -done, -ended - 1)
+        writer = np.full(self._length + 1, NONE, np.int32)
+        writer[self.latest] = np.arange(len(self.latest), dtype=np.int32)
+        stale = done[chain] < self.earliest[reader]
+        return Edges(reader[stale], writer[done[chain[stale]]])
+
+    def _draw_in(self, step: Callable[[], None], times: int = 1) -> None:
+        """Take a step; what contradicts time after that keeps the window that it had, lest it draw in all others."""
+        for _ in range(times):
+            earliest, latest = self.earliest.copy(), self.latest.copy()
+            step()
+            kept = self.earliest > self.latest
+            self.earliest[kept], self.latest[kept] = earliest[kept], latest[kept]
 
     def _along_edges(self) -> None:
-        for _ in range(_ALONG_EDGES):
-            for source, target in self._known.values():
-                np.maximum.at(self.earliest, target, self.earliest[source])
-                placed = self.earliest[target] <= self.latest[target]
-                np.minimum.at(self.latest, source[placed], self.latest[target[placed]])
-
-    def _drag(self) -> None:
-        """All that must follow what is displaced comes after it."""
-        moved = np.flatnonzero(self.earliest > self.latest)
-        if not len(moved):
-            return
-        source, target = joined(list(self._known.values()))
-        by_source = np.argsort(source, kind="stable")
-        source, target = source[by_source], target[by_source]
-        for _ in range(_DRAGGED):
-            begin = np.searchsorted(source, moved, "left")
-            count = np.searchsorted(source, moved, "right") - begin
-            edges = ranges(begin, count)
-            later = edges[self.earliest[source[edges]] > self.earliest[target[edges]]]
-            np.maximum.at(self.earliest, target[later], self.earliest[source[later]])
-            moved = np.unique(target[later])
-            moved = moved[self.earliest[moved] > self.latest[moved]]
-            if not len(moved):
-                return
+        for source, target in self._known.values():
+            np.maximum.at(self.earliest, target, self.earliest[source])
+            np.minimum.at(self.latest, source, self.latest[target])
 
     def _between_chains(self) -> None:
         zones, chains = self.zones(), self._chains
-        # What is displaced says nothing of others: it is where nothing of theirs can be.
         # Of B: the last of all that must come before its writer.
-        first = np.where(zones.displaced, 2 * self._length, zones.first)
-        before = _best_of_others(chains.key, first, zones.last, zones.last)
+        before = _best_of_others(chains.key, zones.first, zones.last, zones.last)
         settled = ~chains.is_first & (before >= 0)
         np.maximum.at(self.earliest, self._head_writer[settled], before[settled])
         # Of A: the first by which the writer of a chain that must come after had happened.
         latest = np.full(len(chains.key), self._length, np.int64)
         latest[~chains.is_first] = self.latest[self._head_writer[~chains.is_first]]
-        last = np.where(zones.displaced, -2 * self._length, zones.last)
-        after = -_best_of_others(chains.key, -last, -latest, -zones.first)
+        after = -_best_of_others(chains.key, -zones.last, -latest, -zones.first)
         settled = (self._tail_writer >= 0) & (after <= self._length)
         np.minimum.at(self.latest, self._tail_writer[settled], after[settled])
         chain, reader = self._tail_readers

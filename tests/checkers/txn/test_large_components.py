@@ -15,11 +15,14 @@ KEYS = 6
 WRITES_OF_A_KEY = 16
 
 
-def history(size, seed, first=(), *, is_seen=False):
-    """Of a serial store, each transaction overlapping others; ``first`` is over before all others begin."""
+def history(size, seed, first=(), *, is_seen=False, stale=0.0):
+    """Of a serial store, each transaction overlapping others; ``first`` is over before all others begin.
+
+    With ``is_seen`` others read what it wrote. A share of ``stale`` only reads, as of some hundred transactions before.
+    """
     rng = random.Random(seed)
     state = {key: what for f, key, what in first if f == "w" and is_seen}
-    written, ops = {}, []
+    written, ops, states = {}, [], []
     ops += [Op(0, 0, CLIENTS, kind, "txn", [list(each) for each in first]) for kind in ("invoke", "ok") if first]
     running = {}
     made = 0
@@ -29,26 +32,29 @@ def history(size, seed, first=(), *, is_seen=False):
             if made < size:
                 made += 1
                 value = []
+                is_stale = rng.random() < stale
                 for _ in range(rng.randint(1, 4)):
                     slot = rng.randrange(KEYS)
-                    if rng.random() < 0.5:
+                    if is_stale or rng.random() < 0.5:
                         value.append(["r", (slot, written.get(slot, 0) // WRITES_OF_A_KEY), None])
                     else:
                         written[slot] = written.get(slot, 0) + 1
                         value.append(["w", (slot, (written[slot] - 1) // WRITES_OF_A_KEY), written[slot]])
                 if made == size:
                     value.append(["w", "later", 1])
-                running[client] = ("invoke", [[f, str(key), what] for f, key, what in value])
+                running[client] = ("stale" if is_stale else "invoke", [[f, str(key), what] for f, key, what in value])
                 ops.append(Op(0, 0, client, "invoke", "txn", running[client][1]))
             continue
         stage, value = running[client]
-        if stage == "invoke":
+        if stage != "done":
             done = []
+            shown = states[-rng.randint(1, min(len(states), 500))] if stage == "stale" and states else state
             for f, key, what in value:
                 if f == "w":
                     state[key] = what
-                done.append([f, key, state.get(key) if f == "r" else what])
+                done.append([f, key, shown.get(key) if f == "r" else what])
             running[client] = ("done", done)
+            states.append(state.copy())
         else:
             ops.append(Op(0, 0, client, "ok", "txn", value))
             del running[client]
@@ -58,6 +64,13 @@ def history(size, seed, first=(), *, is_seen=False):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_serial_store_is_valid(seed):
     assert set(judge(history(3000, seed), "rw-register").models.values()) == {True}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_stale_snapshots_break_nothing_but_time(seed):
+    models = judge(history(1000, seed, stale=0.3), "rw-register").models
+    assert models["serializable"] is True
+    assert models["strict-serializable"] is False
 
 
 @pytest.mark.parametrize("seed", range(3))
