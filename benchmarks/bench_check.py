@@ -2,7 +2,7 @@
 
     python benchmarks/bench_check.py [TRANSACTIONS ...]        (default: 100000 1000000)
 
-Goal: 1,000,000 transactions (2,000,000 entries) in at most 12 s of CPU and 1.5 GB, and at most twelve times the CPU of
+Goal: 1,000,000 transactions (2,000,000 entries) in at most 8 s of CPU and 1.5 GB, and at most twelve times the CPU of
 100,000. The history is made by a serial bank with 20 clients whose operations overlap: 70 % transfers between 8
 accounts, 30 % reads of all, 1 % of unknown outcome.
 """

@@ -2,12 +2,12 @@
 
     python benchmarks/bench_transactions.py [--kind list-append|rw-register] [--invalid] [TRANSACTIONS ...]
 
-Goal: 1,000,000 transactions (2,000,000 entries) in at most 14 s of CPU and 2 GB, with reading at most 30 s; and at most
-twelve times the CPU of 100,000. Strict serializability is asked of lists, serializability of registers, whose writes
-are blind. The history is made by a serial store with 32 clients whose transactions overlap, 1 to 5 micro-operations
-each, half of them reads; 1 % of the outcomes are unknown; 16 keys are in use at a time, and one is retired after 32
-writes. With ``--invalid`` the very first transaction has read what the last one writes, so that the whole history is
-one component (default: 100000 transactions, goal: an explanation within 60 s).
+Goal: 1,000,000 transactions (2,000,000 entries) in at most 14 s of CPU and 2 GB, lists with reading in at most 30 s;
+and at most twelve times the CPU of 100,000. Strict serializability is asked of lists, serializability of registers,
+whose writes are blind. The history is made by a serial store with 32 clients whose transactions overlap, 1 to 5
+micro-operations each, half of them reads; 1 % of the outcomes are unknown; 16 keys are in use at a time, and one is
+retired after 32 writes. With ``--invalid`` the very first transaction has read what the last one writes, so that the
+whole history is one component (default: 100000 transactions, goal: an explanation within 60 s).
 """
 
 from __future__ import annotations
