@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -217,7 +218,9 @@ def invoke(arguments: list[str]) -> ExitCode:
 
 def main() -> None:
     """The entry point of ``quorumquake`` and ``qq``."""
-    sys.exit(run_guarded(lambda: invoke(sys.argv[1:])))
+    code = run_guarded(lambda: invoke(sys.argv[1:]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was found out stands, also while the interpreter ends
+    sys.exit(code)
 
 
 if __name__ == "__main__":
