@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from checkers.models import OF_REGISTERS, stronger
 from checkers.register.columns import RegisterEncoder
@@ -216,6 +217,35 @@ def test_final_reads_of_what_was_overwritten(count):
     found = told(verdict, "stale-final-read")
     assert f"saw what had been overwritten: the write of 99 by process 0 (index {2 * count})" in found.explanation
     assert verdict.models["eventual"] is False
+
+
+@st.composite
+def writes_and_final_reads(draw):
+    """Writes that overlap, some of unknown outcome; and when all of them are over, reads one after the other."""
+    world, keys = Registers(), [0, 1]
+    for _ in range(draw(st.integers(1, 12))):
+        process = draw(st.integers(0, 2))
+        if process not in world.open:
+            world.begin(process, "write", [draw(st.sampled_from(keys)), draw(st.integers(0, 4))])
+        else:
+            world.end(process)
+    unknown = draw(st.booleans())
+    for process in list(world.open):
+        world.end(process, kind="info" if unknown else "ok")
+    for process in range(10, 10 + draw(st.integers(1, 4))):
+        key = draw(st.sampled_from(keys))
+        written = [op.value[1] for op in world.ops if op.type == "invoke" and op.f == "write" and op.value[0] == key]
+        world.do(process, "read", [key, draw(st.sampled_from([None, *written]))])
+    return world.ops
+
+
+@settings(max_examples=1000, derandomize=True, deadline=None)
+@given(writes_and_final_reads())
+def test_final_reads_agree_where_some_order_of_the_writes_explains_them(ops):
+    """With nothing else read, that is linearizability; only writes of unknown outcome may leave it open."""
+    held = linearizable(done(ops))
+    has_unknown = any(op.type == "info" for op in ops)
+    assert judge(ops).models["eventual"] in ((held, "unknown") if has_unknown else (held,))
 
 
 def test_reads_before_the_faults_were_healed_may_differ():
