@@ -104,7 +104,7 @@ def test_a_contradiction_has_every_commit_read_back(fake_cluster, tmp_path):
 
 
 def test_a_lost_update_beside_half_commits_is_an_anomaly(fake_cluster, tmp_path):
-    code, summary = bank(fake_cluster(*DROPS, "-miss-conflicts", "3"), tmp_path, "--client-anomalies", "ignore")
+    code, summary = bank(fake_cluster(*DROPS, "-miss-conflicts", "1"), tmp_path, "--client-anomalies", "ignore")
     assert code == 1, summary
     assert "lost-update" in verdict(summary, "strict-serializability")["counts"]
     client = verdict(summary, "client-anomaly")
