@@ -99,15 +99,13 @@ def _search(
     refuted: list[Refutation] = []
     wanted = [cell for cell in left if _is_below(cell, asked)]
     wanted.sort(key=lambda cell: (_name(cell) in asked, sum(cell), cell))
-    is_answered = False
     while wanted:
         tell(_named(cells))
         cell = wanted.pop()
         if cells[cell] != "unknown":
             continue
         now = time.monotonic()
-        if not is_answered and asked and _name(cell) not in asked:
-            is_answered = True
+        if asked and _name(cell) not in asked:
             deadline = min(deadline, now + _BEYOND)
         try:
             found = orders.settle(*cell, now + (deadline - now) / (2 if wanted else 1))

@@ -40,7 +40,7 @@ def displace(earliest: Positions, latest: Positions, edges: Edges, length: int) 
     low, high = _moved(-latest, -earliest, turned, contradicts[alone], 0)
     earliest, latest = -high, -low
     contradicts = np.flatnonzero(earliest[edges.source] > latest[edges.target])
-    return _moved(earliest, latest, edges, contradicts, length)
+    return _moved(earliest, latest, edges, contradicts, length) if len(contradicts) else (earliest, latest)
 
 
 def _goes_alone(

@@ -60,7 +60,7 @@ class Orders:
         windows = Windows(case, chains, known)
         self._zones = windows.zones()
         self._rank = np.empty(len(chains.key), np.int64)
-        self._rank[windows.in_time()] = np.arange(len(chains.key))
+        self._rank[windows.in_time(self._zones)] = np.arange(len(chains.key))
         self._touching = Touching(case, chains, self._rank)
 
     def settle(self, level: int, order: int, deadline: float) -> Refutation | None:

@@ -14,6 +14,7 @@ from checkers.graph.components import split
 from checkers.graph.dsg import RW, WW, Dependencies, Edges
 from checkers.graph.levels import NONADJACENT, REALTIME, edges_of, ordered
 from checkers.graph.realtime import Intervals
+from checkers.graph.refutation import Alternative, Edge
 from checkers.graph.search import Choice, Fan, OutOfTime, Pair, solve
 from checkers.graph.touching import Touching
 from checkers.models import ORDERS
@@ -134,7 +135,7 @@ class SmallOrders:
         """The transactions, in ascending order."""
         return self._members.tolist()
 
-    def certain(self) -> list[tuple[int, int, str]]:
+    def certain(self) -> list[Edge]:
         """The edges that are there in any case, between transactions, with their labels; order edges written out."""
         own = self._members.tolist()
         found = [
@@ -156,9 +157,7 @@ class SmallOrders:
                     found.append((int(touching.head_writer[chain]), int(touching.tail_writer[chain]), WW))
         return found
 
-    def alternatives(
-        self,
-    ) -> list[tuple[tuple[int, int], list[tuple[int, int, str]], list[tuple[int, int, str]]]]:
+    def alternatives(self) -> list[Alternative]:
         """Of each open pair: who began the one chain and who the other, and what follows either way round."""
         touching = self._touching
         return [
@@ -172,7 +171,7 @@ class SmallOrders:
             if not touching.chains.is_first[one]
         ]
 
-    def _labelled(self, earlier: int, later: int) -> list[tuple[int, int, str]]:
+    def _labelled(self, earlier: int, later: int) -> list[Edge]:
         own = set(self._members.tolist())
         head, tail = int(self._touching.head_writer[later]), int(self._touching.tail_writer[earlier])
         edges = [(tail, head, WW)] if tail in own else []

@@ -104,9 +104,8 @@ class Windows:
         first[chains.is_first] = -1
         return Zones(first, last)
 
-    def in_time(self) -> NDArray[np.int64]:
-        """The chains by the middle of their zones; where these are equal, as the writers were invoked."""
-        zones = self.zones()
+    def in_time(self, zones: Zones) -> NDArray[np.int64]:
+        """The chains by the middle of their ``zones``; where these are equal, as the writers were invoked."""
         return np.lexsort((self._invoked[self._head_writer], zones.first + zones.last))
 
     def _stale_reads(self) -> Edges:

@@ -33,20 +33,21 @@ def streamed(ops, block=1, keep=0):
     return checker.finish()
 
 
+def agrees(ops, block):
+    verdict = streamed(ops, block)
+    assert verdict.valid is afterwards(ops) or (verdict.valid == "unknown" and verdict.details["undecided"])
+
+
 @settings(max_examples=700, deadline=None, derandomize=True)
 @given(SEEDS, st.sampled_from([0, 5, 15, 30]), BLOCKS)
 def test_small_histories_get_the_verdict_of_the_check_afterwards(seed, wild, block):
-    ops = draw(seed, wild, 8)
-    verdict = streamed(ops, block)
-    assert verdict.valid is afterwards(ops) or (verdict.valid == "unknown" and verdict.details["undecided"])
+    agrees(draw(seed, wild, 8), block)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(SEEDS, st.sampled_from([0, 0, 1, 2]), BLOCKS)
 def test_longer_histories_do_too(seed, wild, block):
-    ops = draw(seed, wild, 80)
-    verdict = streamed(ops, block)
-    assert verdict.valid is afterwards(ops) or (verdict.valid == "unknown" and verdict.details["undecided"])
+    agrees(draw(seed, wild, 80), block)
 
 
 # One of each kind, in mid-chain, when all before it has been folded.
