@@ -24,6 +24,7 @@ from checkers.graph.dsg import Dependencies, dependencies
 from checkers.graph.levels import HIGHEST, REALTIME, is_cyclic, ordered
 from checkers.graph.realtime import Intervals
 from checkers.models import rules_out
+from checkers.streaming.ending import ending
 from checkers.streaming.failed import FailedIds
 from checkers.streaming.folding import foldable, latest_cut
 from checkers.streaming.past import Past
@@ -121,13 +122,11 @@ class StreamingBank:
     def finish(self) -> Verdict:
         """The verdict on all that was observed; what is open counts as of unknown outcome."""
         self.settle()
-        valid = False if self.violation else "unknown" if self._undecided else True
-        note = ""
-        if valid == "unknown":
-            note = f"{self._undecided} reads at old timestamps returned what was folded: the check afterwards decides"
-        anomalies = [self.violation] if self.violation else []
-        counts = {each.name: 1 for each in anomalies}
-        return Verdict(self.name, valid, anomalies, counts, {"strict-serializable": valid}, dict(self.figures), note)
+        old = self._undecided
+        left_open = (
+            f"{old} reads at old timestamps returned what was folded: the check afterwards decides" if old else ""
+        )
+        return ending(self.name, "strict-serializable", self.violation, left_open, self.figures)
 
     def settle(self) -> None:
         """Decide what was observed until now, and fold it."""

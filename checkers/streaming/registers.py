@@ -17,6 +17,7 @@ from checkers.models import rules_out
 from checkers.register.columns import CAS, READ, REGISTER_F, RegisterEncoder
 from checkers.register.operations import Ints, Operations, seen, sources
 from checkers.register.zones import Zones, zones
+from checkers.streaming.ending import ending
 from checkers.streaming.register_folding import COMPLETED, INVOKED, KEY, KIND, NEVER, OLD, VALUE, WIDTH, folded
 from harness.names import NIL
 from harness.op import INFO, INVOKE, OK, Op
@@ -99,13 +100,11 @@ class StreamingRegisters:
     def finish(self) -> Verdict:
         """The verdict on all that was observed; what is open counts as of unknown outcome."""
         self.settle()
-        note = ""
-        if self._repeated and self.violation is None:
-            note = f"{len(self._repeated)} keys have values that were written twice: the check afterwards decides them"
-        valid = False if self.violation else "unknown" if self._repeated else True
-        anomalies = [self.violation] if self.violation else []
-        counts = {each.name: 1 for each in anomalies}
-        return Verdict(self.name, valid, anomalies, counts, {"linearizable": valid}, dict(self.figures), note)
+        twice = len(self._repeated)
+        left_open = (
+            f"{twice} keys have values that were written twice: the check afterwards decides them" if twice else ""
+        )
+        return ending(self.name, "linearizable", self.violation, left_open, self.figures)
 
     def settle(self) -> None:
         """Decide what was observed until now, and fold it."""
